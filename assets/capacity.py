@@ -1,0 +1,123 @@
+"""Group ``capacity``, planning's half: units and the plan. Inventory is provisioning's: :mod:`assets.inventory`."""
+
+import hashlib
+
+import dagster as dg
+import polars as pl
+
+from assets.forecasts import DEMAND, UNITS
+from assets.inputs import planning_inputs, when
+from assets.metadata import CAPACITY_TEAM, picture, table
+from assets.raw import WORKLOADS
+from assets.warehouse import MARTS
+from persona_platform.capacity.limits import limits_frame
+from persona_platform.capacity.plan import check_plan, make_plan
+from persona_platform.capacity.targets import freeze_units, targets_frame
+from persona_platform.errors import ConfigError
+from persona_platform.frames import INVENTORY, empty
+from resources.project import ProjectResource
+from resources.targets import configured_targets
+
+PLAN = dg.AssetKey(["capacity", "plan"])
+
+
+@dg.asset(
+    key=UNITS,
+    deps=[*MARTS, WORKLOADS],
+    group_name="capacity",
+    owners=[CAPACITY_TEAM],
+    kinds={"polars"},
+    pool="planning",
+    description="What demand is counted in. An automatic unit is a twentieth of the pool's mean demand and is "
+    "frozen at the first refit, so that floors keep their meaning.",
+)
+def units(
+    context: dg.AssetExecutionContext, project: ProjectResource
+) -> dg.MaterializeResult[dict[str, pl.DataFrame]]:
+    """Keeps the units of known targets, adds those of new ones."""
+    inputs = planning_inputs(project, context)
+    targets = configured_targets(project)
+    frozen, reasons = freeze_units(targets, inputs.needs, inputs.workloads, inputs.slot)
+    if project.frames.has("capacity/units"):
+        automatic = [t.name for t in targets if t.unit is None or not t.unit.amounts]
+        before = project.frames.read("capacity/units", name="units").filter(pl.col("target").is_in(automatic))
+        frozen = pl.concat([before, frozen.join(before, on="target", how="anti")]).sort("target", "need")
+    configured = pl.DataFrame({"target": [t.name for t in targets if t.unit and t.unit.amounts]}, schema={"target": pl.String})
+    with_unit = targets_frame(targets, inputs.slot).join(frozen, on="target", how="semi")
+    for reason in reasons:
+        context.log.warning(reason)
+    if with_unit.height == 0:
+        raise ConfigError("No target has a unit. " + " ".join(reasons))
+    return dg.MaterializeResult(
+        value={"targets": with_unit, "units": frozen, "configured": configured},
+        metadata={"units": table(frozen), "targets": table(with_unit), "without a unit": "\n".join(reasons) or "none"},
+    )
+
+
+@dg.asset(
+    key=PLAN,
+    ins={"demand": dg.AssetIn(DEMAND), "units": dg.AssetIn(UNITS)},
+    group_name="capacity",
+    owners=[CAPACITY_TEAM],
+    kinds={"polars", "parquet"},
+    pool="planning",
+    description="For each target and slot the floor that is needed, in whole units, with the evidence for it by "
+    "persona. Immutable; its id is a digest of its content.",
+    check_specs=[
+        dg.AssetCheckSpec(
+            "plan_within_bounds",
+            asset=PLAN,
+            blocking=True,
+            description="Whole units, finite numbers, quantiles in order, one row a slot, limits for every target.",
+        )
+    ],
+)
+def plan(
+    context: dg.AssetExecutionContext,
+    project: ProjectResource,
+    demand: dict[str, pl.DataFrame],
+    units: dict[str, pl.DataFrame],
+) -> dg.MaterializeResult[dict[str, pl.DataFrame]]:
+    """Rounds the operating quantile up to whole units and writes the plan where the sensor finds it."""
+    from persona_platform.replay.charts import plan_chart
+
+    inputs = planning_inputs(project, context)
+    made = make_plan(
+        demand["demand"],
+        demand["expected"],
+        demand["observed"],
+        units["targets"],
+        origin=inputs.origin,
+        slot=inputs.slot,
+    )
+    limits = limits_frame(configured_targets(project))
+    faults = check_plan(made.plan, limits)
+    folder = project.project.plans
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{made.plan_id}.parquet"
+    for name, frame in ((path, made.plan), (folder / f"{made.plan_id}.evidence.parquet", made.evidence)):
+        scratch = name.with_suffix(".partial")
+        frame.write_parquet(scratch)
+        scratch.replace(name)
+    soon = made.plan.filter(pl.col("slot") < inputs.origin + 4 * inputs.slot)
+    return dg.MaterializeResult(
+        value={"plan": made.plan, "evidence": made.evidence},
+        data_version=dg.DataVersion(made.plan_id),
+        check_results=[
+            dg.AssetCheckResult(
+                check_name="plan_within_bounds", passed=not faults, metadata={"faults": "\n".join(faults) or "none"}
+            )
+        ],
+        metadata={
+            "plan_id": made.plan_id,
+            "origin": inputs.origin.isoformat(),
+            "origin at": when(inputs.origin),
+            "path": dg.MetadataValue.path(str(path)),
+            "digest": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "next slots": table(soon.select("target", "slot", "mean", "q50", "q95", "kappa", "needed")),
+            "needed by target": picture(plan_chart(made.plan, empty(INVENTORY)), "Units needed"),
+        },
+    )
+
+
+default_assets = [units, plan]

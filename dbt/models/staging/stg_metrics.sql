@@ -1,0 +1,2 @@
+select metric, role, need, factor
+from {{ source('raw', 'metrics') }}

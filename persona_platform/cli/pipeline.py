@@ -1,0 +1,150 @@
+"""Commands that run the planning jobs: ``ingest``, ``replan``, ``refit``."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import polars as pl
+from rich.console import Console
+
+from persona_platform.cli.options import at_option, err, frame_table
+from persona_platform.cli.runs import partition_range, run_job
+from persona_platform.errors import InputError
+from persona_platform.now import Moment, resolve_now
+from persona_platform.settings import Project, find_project
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--replace", is_flag=True, help="Let a new value replace the one that a key already has.")
+@at_option
+def ingest(paths: tuple[Path, ...], replace: bool, at: datetime | None) -> None:
+    """Read samples (Parquet or CSV: workload_id, ts, metric, value) into the warehouse.
+
+    Rows that break the contract go to quarantine with the reason; reading the same file again changes nothing.
+    """
+    ingest_files(find_project(), list(paths), replace=replace, at=at, console=err)
+
+
+def ingest_files(
+    project: Project, paths: list[Path], *, replace: bool = False, at: datetime | None = None, console: Console
+) -> Any:
+    """Runs the ingest job over the days that the files touch and says what it took in."""
+    from persona_platform.utilization.span import day_span
+    from resources.project import ProjectState, state_path
+
+    files = expand(paths)
+    span = day_span(files, at or datetime.now(UTC))
+    state = ProjectState.load(state_path(project))
+    known = [d for d in (span and span[0], state and state.history_since) if d]
+    if not known:
+        raise InputError(f"{', '.join(map(str, paths))}: no row with a readable time; nothing was ingested.")
+    # partitions start at the first day ever seen: known before the run, since a run names its partitions
+    since = min(known)
+    days = span or (since, since)
+    result = run_job(
+        project,
+        "ingest",
+        at=at,
+        ops={"samples": {"config": {"files": [str(f) for f in files], "replace": replace}}},
+        tags=partition_range(days[0].isoformat(), days[1].isoformat()),
+        history_since=since,
+        console=console,
+        title="Ingest",
+    )
+    _say_ingested(project, result, console)
+    return result
+
+
+def expand(paths: list[Path]) -> list[Path]:
+    """Files as given and the Parquet and CSV files of folders; :class:`InputError` for what does not exist."""
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix in (".parquet", ".csv") and not p.name.startswith("."))
+            if not inside:
+                raise InputError(f"{path} holds no .parquet or .csv file: name the files to ingest.")
+            files += inside
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise InputError(f"{path} does not exist: check the path.")
+    return [f.resolve() for f in files]
+
+
+def _say_ingested(project: Project, result: Any, console: Console) -> None:
+    from resources.project import ProjectState, state_path
+
+    made = next(m for m in result.asset_materializations_for_node("samples") if "report" in m.metadata)
+    said = {name: value.value for name, value in made.metadata.items()}
+    console.print(frame_table("Ingested", pl.DataFrame(said["report"])))
+    state = ProjectState.load(state_path(project))
+    assert state is not None
+    console.print(
+        f"{said['dagster/row_count']:,} samples of {said['workloads']:,} workloads, {state.history_since} to "
+        f"{state.newest:%Y-%m-%d %H:%M} UTC, in slots of {state.slot}; {said['in quarantine']:,} rows in quarantine."
+    )
+
+
+@click.command()
+@at_option
+def replan(at: datetime | None) -> None:
+    """From raw to plan in one run; learns personas first when there is no catalog yet."""
+    project = find_project()
+    plan_now(project, at=at, console=err)
+
+
+@click.command()
+@at_option
+def refit(at: datetime | None) -> None:
+    """Learn personas and models anew, then plan with them."""
+    project = find_project()
+    plan_now(project, at=at, console=err, refit=True)
+
+
+def plan_now(project: Project, *, at: datetime | None, console: Console, refit: bool = False) -> Moment:
+    """Runs ``replan``, or ``refit`` when asked or when there is no catalog; says from which instant."""
+    from resources.frames import FrameStore
+    from resources.project import ProjectState, state_path
+
+    state = ProjectState.load(state_path(project))
+    moment = resolve_now(
+        at, datetime.now(UTC), state.newest if state else None, state.slot if state else timedelta(minutes=15)
+    )
+    console.print(moment.sentence)
+    first = not FrameStore(project.frames).has("forecasts/combination")
+    job = "refit" if refit or first else "replan"
+    day = partition_of(moment.at, state.history_since if state else moment.at.date())
+    run_job(
+        project,
+        job,
+        at=moment.at,
+        tags=partition_range(day, day),
+        console=console,
+        title="Learn and plan" if job == "refit" else "Replan",
+    )
+    console.print("Done: `persona plan` shows the plan, `persona personas` what was learned.")
+    return moment
+
+
+def partition_of(at: datetime, history_since: date) -> str:
+    """The daily partition of an instant, not before the first."""
+    return max(at.date(), history_since).isoformat()
+
+
+def catch_up(project: Project, console: Console) -> None:
+    """What ``up`` starts with: held rows whose time has come, then one replan. Says so when there is nothing."""
+    from persona_platform.automation.demonstration import release
+    from resources.project import ProjectState, state_path
+
+    state = ProjectState.load(state_path(project))
+    if state is None:
+        console.print("No samples yet: `persona ingest PATH` in another terminal; the UI starts anyway.")
+        return
+    if project.settings().project.environment == "demonstration":
+        release(project.home, datetime.now(UTC))
+    plan_now(project, at=None, console=console)
+
+
+__all__ = ["catch_up", "expand", "ingest", "ingest_files", "plan_now", "refit", "replan"]

@@ -1,0 +1,135 @@
+"""The newest frames of a project as the showing commands read them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+import polars as pl
+
+from persona_platform.personas.catalog import Catalog, catalog_from_frames
+from persona_platform.settings import Project, find_project
+from resources.frames import FrameStore
+from resources.warehouse import read_mart
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the last refit, replan and observation left; each part is read when it is asked for."""
+
+    project: Project
+    frames: FrameStore
+
+    @classmethod
+    def open(cls, project: Project | None = None) -> "Snapshot":
+        """The snapshot of a project folder."""
+        found = project or find_project()
+        return cls(found, FrameStore(found.frames))
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The newest catalog."""
+        return catalog_from_frames(self.frames.read_all("personas/catalog"))
+
+    @cached_property
+    def plan(self) -> pl.DataFrame:
+        """PLAN, the newest."""
+        return self.frames.read("capacity/plan", name="plan")
+
+    @property
+    def origin(self) -> datetime:
+        """The instant that the newest plan starts from."""
+        return self.plan["origin"][0]
+
+    @property
+    def slot(self) -> timedelta:
+        """The planning interval."""
+        return self.catalog.slot
+
+    @cached_property
+    def inventory(self) -> pl.DataFrame | None:
+        """INVENTORY, the newest; None before the first observation."""
+        files = sorted(self.project.inventory.glob("*.parquet"), key=lambda f: f.stat().st_mtime)
+        return pl.read_parquet(files[-1], glob=False) if files else None
+
+    def persona_outlook(self, horizon: timedelta) -> pl.DataFrame:
+        """For each persona: the probability that a member plays it within the horizon, and what it adds.
+
+        Columns: persona, name, probability, members (expected number), expected_cores (probability times
+        requirement at the busiest slot).
+        """
+        from persona_platform.outlook.model import model_from_frames
+        from persona_platform.outlook.predict import predict_outlook
+        from persona_platform.outlook.state import current_state
+
+        activations = self.frames.read("personas/activations")
+        state = current_state(activations, self.catalog.patterns, self.origin, self.slot)
+        slots = max(1, -(-horizon // self.slot))
+        calendar = read_mart(
+            self.project.marts,
+            "calendar_per_slot",
+            since=self.origin - timedelta(days=1),
+            until=self.origin + horizon + self.slot,
+        )
+        predicted = predict_outlook(
+            model_from_frames(self.frames.read_all("outlook/model")),
+            state,
+            self.frames.read("raw/workloads"),
+            calendar,
+            self.origin,
+            slots,
+            horizons=(int(horizon.total_seconds()),),
+        )
+        needs = {p.persona_id: p.requirement.mean for p in self.catalog.personas}
+        cores = pl.DataFrame(
+            {"persona_id": list(needs), "cores": [n.get("cpu_cores", 0.0) for n in needs.values()]},
+            schema={"persona_id": pl.String, "cores": pl.Float64},
+        )
+        busiest = (
+            predicted.slots.group_by("persona_id", "slot")
+            .agg(pl.col("probability").sum())
+            .group_by("persona_id")
+            .agg(pl.col("probability").max().alias("playing"))
+            .join(cores, on="persona_id", how="left")
+            .select("persona_id", (pl.col("playing") * pl.col("cores").fill_null(0.0)).alias("expected_cores"))
+        )
+        names = pl.DataFrame(
+            {"persona_id": list(needs), "name": [p.name for p in self.catalog.personas]},
+            schema={"persona_id": pl.String, "name": pl.String},
+        )
+        return (
+            predicted.personas.join(names, on="persona_id", how="left")
+            .join(busiest, on="persona_id", how="left")
+            .sort("probability", "expected_cores", descending=True)
+            .select("persona_id", "name", "probability", "expected_members", "expected_cores")
+        )
+
+    def demand_within(self, horizon: timedelta) -> pl.DataFrame:
+        """For each target, at its busiest slot within the horizon: demand and its quantiles, capacity, shortfall."""
+        ahead = self.plan.filter(pl.col("slot") < self.origin + horizon)
+        peak = ahead.group_by("target").agg(
+            pl.col("mean").max().alias("expected"),
+            pl.col("q50", "q90", "q95", "q99").max(),
+            pl.col("kappa").first(),
+            pl.col("needed").max(),
+        )
+        if self.inventory is None:
+            held = pl.DataFrame(schema={"target": pl.String, "usable": pl.Int64, "booting": pl.Int64})
+        else:
+            held = self.inventory.select("target", "usable", "booting")
+        return (
+            peak.join(held, on="target", how="left")
+            .with_columns(shortfall=(pl.col("needed") - pl.col("usable") - pl.col("booting")).clip(lower_bound=0))
+            .sort("target")
+        )
+
+    def plan_by_hour(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Targets down, hours across for the first hours, the largest need of each."""
+        ahead = rows.filter(pl.col("slot") < self.origin + timedelta(hours=12))
+        return (
+            ahead.with_columns(hour=pl.col("slot").dt.truncate("1h").dt.strftime("%H:%M"), order=pl.col("slot"))
+            .sort("order")
+            .group_by("target", "hour", maintain_order=True)
+            .agg(pl.col("needed").max())
+            .pivot("hour", index="target", values="needed")
+            .sort("target")
+        )

@@ -1,0 +1,86 @@
+"""Running a Dagster job of this project from the command line, with its steps shown as they go."""
+
+import uuid
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from persona_platform.settings import Project
+
+QUIET: dict[str, Any] = {"console": {"config": {"log_level": "CRITICAL"}}}
+
+
+def definitions(project: Project, location: str, history_since: date | None = None) -> Any:
+    """The Definitions of a code location over this project folder; ``history_since`` moves the first partition."""
+    if location == "provisioning":
+        from persona_platform.locations import provisioning
+
+        return provisioning.build_defs(project.home)
+    from persona_platform.locations import planning
+
+    return planning.build_defs(project.home, history_since=history_since)
+
+
+def run_job(
+    project: Project,
+    job: str,
+    *,
+    location: str = "planning",
+    at: datetime | None = None,
+    ops: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
+    history_since: date | None = None,
+    console: Console,
+    title: str,
+) -> Any:
+    """Runs a job in this process on the project's instance and shows a bar of its steps.
+
+    Raises whatever the job's first failing step raised.
+    """
+    from resources.instance import dagster_instance
+
+    with dagster_instance(project) as instance, _bar(console) as progress:
+        task = progress.add_task(title, total=None, step="loading")
+        definition = definitions(project, location, history_since).resolve_job_def(job)
+        progress.update(task, total=len(definition.nodes_in_topological_order))
+        run_id = str(uuid.uuid4())
+
+        def show(event: Any) -> None:
+            happened = event.dagster_event
+            if happened and happened.is_step_start:
+                progress.update(task, step=(happened.step_key or "").replace("__", "/"))
+            elif happened and happened.is_step_success:
+                progress.advance(task)
+
+        instance.add_event_listener(run_id, show)
+        config: dict[str, Any] = {"loggers": QUIET, "ops": dict(ops or {})}
+        if at is not None:
+            config["resources"] = {"project": {"config": {"home": str(project.home), "at": at.isoformat()}}}
+        result = definition.execute_in_process(
+            instance=instance, run_id=run_id, run_config=config, tags=dict(tags or {}), raise_on_error=True
+        )
+        progress.update(task, step="done")
+    return result
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[step]}", style="dim"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=not console.is_terminal,
+    )
+
+
+def partition_range(first: str, last: str) -> dict[str, str]:
+    """The tags by which one run covers the daily partitions from ``first`` to ``last``."""
+    return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+
+
+__all__ = ["definitions", "partition_range", "run_job"]

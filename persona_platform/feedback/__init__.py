@@ -1,0 +1,1 @@
+"""Predicted against observed: what came of every action, and how well the plans were calibrated."""

@@ -1,0 +1,82 @@
+"""The catalog: one published version of all personas, with the frozen levels and patterns that play needs."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+import polars as pl
+
+from persona_platform.errors import InputError
+from persona_platform.frames import Schema, conform
+from persona_platform.personas.clustering import SELECTION
+from persona_platform.personas.levels import LEVELS
+from persona_platform.personas.record import Persona
+from persona_platform.personas.shapes import SHAPES
+
+PATTERNS: Final[Schema] = {
+    "workload_id": pl.String,
+    "pattern": pl.UInt16,
+    "kind": pl.String,  # resting, steady, active
+    "persona_id": pl.String,
+    "probability": pl.Float64,  # of that persona, given the pattern
+    "activations": pl.Int64,
+    "slots": pl.Int64,  # read slots in which it was played
+    "features": pl.List(pl.Float64),  # as features.SCALES weighs them
+    **SHAPES,  # null for resting and steady
+}
+_RECORDS: Final[Schema] = {"persona_id": pl.String, "version": pl.Int64, "record": pl.Binary}
+_HEAD: Final[Schema] = {"version": pl.Int64, "slot_us": pl.Int64, "last_id": pl.Int64}
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """``patterns`` as :data:`PATTERNS`, ``levels`` as levels.LEVELS, ``selection`` as clustering.SELECTION.
+
+    ``last_id`` is the highest persona number ever given, so that no id is given twice.
+    """
+
+    version: int
+    slot: timedelta
+    personas: tuple[Persona, ...]
+    patterns: pl.DataFrame
+    levels: pl.DataFrame
+    selection: pl.DataFrame
+    last_id: int = 0
+
+
+def catalog_frames(catalog: Catalog) -> dict[str, pl.DataFrame]:
+    """The catalog as frames that can be stored as Parquet: head, personas, patterns, levels, selection."""
+    head = {
+        "version": [catalog.version],
+        "slot_us": [catalog.slot // timedelta(microseconds=1)],
+        "last_id": [catalog.last_id],
+    }
+    records = [(p.persona_id, p.version, msgspec.msgpack.encode(p)) for p in catalog.personas]
+    return {
+        "head": pl.DataFrame(head, schema=_HEAD),
+        "personas": pl.DataFrame(records, schema=_RECORDS, orient="row"),
+        "patterns": conform(catalog.patterns, PATTERNS, "the catalog's patterns"),
+        "levels": conform(catalog.levels, LEVELS, "the catalog's levels"),
+        "selection": conform(catalog.selection, SELECTION, "the catalog's selection"),
+    }
+
+
+def catalog_from_frames(frames: dict[str, pl.DataFrame]) -> Catalog:
+    """The catalog that :func:`catalog_frames` made the frames of."""
+    missing = [name for name in ("head", "personas", "patterns", "levels", "selection") if name not in frames]
+    if missing:
+        raise InputError(f"The stored catalog lacks {', '.join(missing)}; refit the personas.")
+    head = conform(frames["head"], _HEAD, "the catalog's head")
+    if head.height != 1:
+        raise InputError(f"The stored catalog has {head.height} heads, not 1; refit the personas.")
+    version, slot_us, last_id = head.row(0)
+    return Catalog(
+        version=version,
+        slot=timedelta(microseconds=slot_us),
+        personas=tuple(msgspec.msgpack.decode(r, type=Persona) for r in frames["personas"]["record"]),
+        patterns=conform(frames["patterns"], PATTERNS, "the catalog's patterns"),
+        levels=conform(frames["levels"], LEVELS, "the catalog's levels"),
+        selection=conform(frames["selection"], SELECTION, "the catalog's selection"),
+        last_id=last_id,
+    )

@@ -1,0 +1,148 @@
+"""Features: patterns as points, so that near means alike.
+
+Units are fixed, not estimated: half of the hours of a day shared or not, a factor of two in duration, one
+month edge. So a distance means the same in every fleet and at every refit, a fleet of one kind is not
+stretched until noise parts it, and outliers cannot squeeze the rest. Timing weighs more than size.
+"""
+
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from persona_platform.frames import NEEDS
+
+SCALES: Final = {
+    "profile": 1.4,  # 24 local hours on working and on off days: the root of the share of the busiest hour
+    "week": 0.8,  # seven days: the root of each day's share of the busiest day
+    "duty": 0.6,  # the root of the share of read slots in which the pattern is played, times 2
+    "octaves": 0.35,  # log2 of the mean slots of an activation, per octave of hours
+    "rate": 0.25,  # log2 of starts per day
+    "irregularity": 0.5,  # how unequal the times between starts are
+    "duration_sd": 0.3,  # of log2 of slots
+    "edge": 1.2,  # share of starts on the edges of months
+    "variability": 0.3,  # of the log height within an activation
+    "relative": 0.16,  # log2 of the height above rest
+    "size": 0.1,  # log2 of the need itself
+    "gpu": 1.8,  # whether gpus are needed: other machines serve these
+}
+"""What one unit of each block weighs in the distance."""
+
+IDLE_SCALES: Final = {"size": 0.3, "memory": 0.1, "variability": 0.5, "gpu": 1.4}
+"""The same for rest and steadiness, where size is what there is to tell apart."""
+
+HOURS_OF_WEEK: Final = 168
+
+
+def occupancy(slots: pl.DataFrame, keys: pl.DataFrame) -> np.ndarray:
+    """Share of the read slots of each hour of the week in which each pattern of ``keys`` is played.
+
+    ``slots`` has ``workload_id, pattern, hour_of_week``; the result is (patterns, 168), in the order of
+    ``keys`` (``workload_id, pattern``), with the workload's mean where an hour was never read.
+    """
+    played = slots.group_by("workload_id", "pattern", "hour_of_week").agg(n=pl.len())
+    read = slots.group_by("workload_id", "hour_of_week").agg(read=pl.len())
+    share = played.join(read, on=["workload_id", "hour_of_week"]).join(
+        keys.select("workload_id", "pattern").with_row_index("row"), on=["workload_id", "pattern"]
+    )
+    seen = (
+        keys.select("workload_id")
+        .with_row_index("row")
+        .join(read.select("workload_id", "hour_of_week"), on="workload_id")
+    )
+    grid = np.full((keys.height, HOURS_OF_WEEK), np.nan)
+    grid[seen["row"].to_numpy(), seen["hour_of_week"].to_numpy()] = 0.0
+    grid[share["row"].to_numpy(), share["hour_of_week"].to_numpy()] = (share["n"] / share["read"]).to_numpy()
+    mean = np.nansum(grid, axis=1) / np.maximum((~np.isnan(grid)).sum(axis=1), 1)
+    return np.where(np.isnan(grid), mean[:, None], grid)
+
+
+def pattern_facts(labelled: pl.DataFrame, slots: pl.DataFrame) -> pl.DataFrame:
+    """One row per ``workload_id, pattern``: its kind and plain facts, from labelled episodes and slots.
+
+    ``activations``, ``slots`` (of play), ``share`` of the workload's read slots, ``mean_slots`` of an
+    activation, ``octave_sd``, ``per_day``, ``irregularity``, ``edge_affinity``, ``variability``, ``height``
+    (log), ``rest`` (height of the workload at rest, its own if it never rests).
+    """
+    keys = ["workload_id", "pattern"]
+    octave = pl.col("length").cast(pl.Float64).log(2.0)
+    between = pl.col("start").sort().diff().dt.total_seconds().drop_nulls().cast(pl.Float64)
+    facts = labelled.group_by(keys, maintain_order=True).agg(
+        pl.col("kind").first(),
+        activations=pl.len(),
+        slots=pl.col("read").sum(),
+        mean_slots=pl.col("length").mean(),
+        octave_sd=octave.std().fill_null(0.0),
+        irregularity=(between.std() / between.mean()).fill_null(1.0).fill_nan(1.0).clip(0.0, 2.0),
+        edge_affinity=pl.col("month_edge").mean(),
+        variability=pl.col("spread").mean(),
+        height=pl.col("size").mean().fill_null(0.0),
+    )
+    at_rest = pl.col("height").filter(pl.col("kind") == "resting").mean().over("workload_id")
+    read = slots.group_by("workload_id").agg(
+        read=pl.len(), days=(pl.col("tick").max() - pl.col("tick").min() + 1)
+    )
+    return facts.join(read, on="workload_id", how="left", maintain_order="left").with_columns(
+        share=pl.col("slots") / pl.col("read"),
+        rest=pl.coalesce(at_rest, "height"),
+    )
+
+
+def active_features(facts: pl.DataFrame, grid: np.ndarray, slot_hours: float) -> np.ndarray:
+    """Weighted features (patterns, columns) of active patterns.
+
+    ``facts`` are pattern facts with mean needs and ``rest`` (log height of the workload at rest), ``grid`` is
+    their occupancy.
+    """
+    week = grid.reshape(-1, 7, 24)
+    hours = np.concatenate([week[:, :5].mean(axis=1), week[:, 5:].mean(axis=1)], axis=1)
+    days = week.mean(axis=2)
+    number = {name: facts[name].cast(pl.Float64).to_numpy() for name in _NUMBERS}
+    per_day = number["activations"] / np.maximum(number["days"] * slot_hours / 24.0, 1.0)
+    blocks = {
+        # 48 bins of which a pattern fills a third: their distance is brought to that of one plain difference.
+        "profile": np.sqrt(hours / np.maximum(hours.max(axis=1, keepdims=True), 1e-9)) / np.sqrt(12.0),
+        "week": np.sqrt(days / np.maximum(days.max(axis=1, keepdims=True), 1e-9)) / np.sqrt(3.0),
+        "duty": 2.0 * np.sqrt(number["share"]),
+        "octaves": np.log2(np.maximum(number["mean_slots"] * slot_hours, 0.125)),
+        "rate": np.log2(np.maximum(per_day, 1 / 64)),
+        "irregularity": number["irregularity"],
+        "duration_sd": number["octave_sd"].clip(0.0, 3.0),
+        "edge": number["edge_affinity"],
+        "variability": number["variability"].clip(0.0, 2.0),
+        "relative": ((number["height"] - number["rest"]) / np.log(2.0)).clip(-2.0, 10.0),
+        "size": _size(facts),
+        "gpu": (_need(facts, "gpus") > 0.05).astype(float),
+    }
+    return _weighted(blocks, SCALES)
+
+
+def idle_features(facts: pl.DataFrame) -> np.ndarray:
+    """Weighted features of resting or steady patterns: their times are set by what else the workload does."""
+    blocks = {
+        "size": _size(facts),
+        "memory": np.log2(np.maximum(_need(facts, "mem_bytes") / 2.0**30, 1 / 16)),
+        "variability": facts["variability"].cast(pl.Float64).to_numpy().clip(0.0, 2.0),
+        "gpu": (_need(facts, "gpus") > 0.05).astype(float),
+    }
+    return _weighted(blocks, IDLE_SCALES)
+
+
+def _weighted(blocks: dict[str, np.ndarray], scales: dict[str, float]) -> np.ndarray:
+    return np.concatenate([scales[n] * (b if b.ndim == 2 else b[:, None]) for n, b in blocks.items()], axis=1)
+
+
+def _need(facts: pl.DataFrame, need: str) -> np.ndarray:
+    return facts[need].fill_null(0.0).to_numpy() if need in facts.columns else np.zeros(facts.height)
+
+
+def _size(facts: pl.DataFrame) -> np.ndarray:
+    """Log2 of the main need, from a sixteenth up."""
+    main = next((c for c in NEEDS if c in facts.columns), "cpu_cores")
+    return np.log2(np.maximum(_need(facts, main), 1 / 16))
+
+
+_NUMBERS: Final = (
+    "activations", "share", "mean_slots", "octave_sd", "irregularity", "edge_affinity", "variability",
+    "height", "days", "rest",
+)  # fmt: skip

@@ -1,0 +1,160 @@
+"""Learning: from needs to a catalog of personas and the activations that it was learned from."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+
+from persona_platform.frames import OTHER, need_columns
+from persona_platform.personas.assignment import activations_frame
+from persona_platform.personas.catalog import PATTERNS, Catalog
+from persona_platform.personas.clustering import SELECTION, cluster
+from persona_platform.personas.cutting import cut, episodes, learn_short_runs
+from persona_platform.personas.features import active_features, idle_features, occupancy, pattern_facts
+from persona_platform.personas.identity import identities
+from persona_platform.personas.levels import learn_levels
+from persona_platform.personas.patterns import first_patterns
+from persona_platform.personas.portrait import Material, portraits
+from persona_platform.personas.requirement import activation_needs
+from persona_platform.personas.shapes import fit_patterns, pattern_shapes
+from persona_platform.personas.timeline import event_slots, timeline
+
+ROUNDS = 5
+"""Times that episodes move between patterns at most; most workloads settle after one."""
+KINDS = ("active", "steady", "resting")
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The new catalog, and the activations (ACTIVATION_KEYS and mean needs) that cover every slot read."""
+
+    catalog: Catalog
+    activations: pl.DataFrame
+
+
+def learn(
+    needs: pl.DataFrame,
+    workloads: pl.DataFrame,
+    calendar: pl.DataFrame,
+    *,
+    slot: timedelta,
+    previous: Catalog | None,
+    seed: int,
+) -> Learned:
+    """Personas of all needs given: a training window that the caller has cut.
+
+    The same data and seed give the same catalog. ``play`` with the catalog on the same needs gives the same
+    activations. With ``previous``, personas found again keep their ids.
+    """
+    line = timeline(needs, workloads, calendar, slot)
+    columns = need_columns(needs)
+    levels = _useful_levels(line, learn_short_runs(line, learn_levels(line), slot))
+    slots = cut(line, levels)
+    found = episodes(slots, columns, slot)
+    shapes = _settled_shapes(found)
+    labelled = found.join(fit_patterns(found, shapes), on="episode", maintain_order="left")
+    slots = slots.join(labelled.select("episode", "pattern"), on="episode", how="left", maintain_order="left")
+    facts = pattern_facts(labelled, slots)
+    grid = occupancy(slots, facts)
+    stands = activation_needs(slots)
+    patterns, selection, stability = _clustered(_with_needs(facts, labelled, stands), grid, slot, seed)
+    old = previous.patterns if previous and previous.patterns.height else None
+    versions = {p.persona_id: p.version for p in previous.personas} if previous else {}
+    named = identities(
+        patterns.filter(pl.col("cluster") >= 0),
+        None if old is None else _shares(old.filter(pl.col("persona_id") != OTHER)),
+        versions,
+        previous.last_id if previous else 0,
+    )
+    patterns = patterns.with_columns(
+        persona_id=pl.col("cluster").replace_strict(
+            dict(enumerate(named.ids)), default=OTHER, return_dtype=pl.String
+        )
+    ).join(shapes, on=["workload_id", "pattern"], how="left", maintain_order="left")
+    material = Material(
+        slots, labelled, stands, patterns, workloads, event_slots(line, workloads, calendar), slot
+    )
+    catalog = Catalog(
+        version=previous.version + 1 if previous else 1,
+        slot=slot,
+        personas=portraits(material, named, stability),
+        patterns=patterns.select(pl.col(c).cast(t) for c, t in PATTERNS.items()),
+        levels=levels,
+        selection=selection,
+        last_id=named.last_id,
+    )
+    return Learned(catalog, activations_frame(labelled, columns))
+
+
+def _useful_levels(line: pl.DataFrame, levels: pl.DataFrame) -> pl.DataFrame:
+    """The levels; a workload that by them never rests, or never does anything else, has one level only."""
+    both = (
+        cut(line, levels).group_by("workload_id").agg(both=pl.col("active").any() & ~pl.col("active").all())
+    )
+    joined = levels.join(both, on="workload_id", how="left", maintain_order="left")
+    one = pl.lit([], dtype=pl.List(pl.Float64))
+    return joined.with_columns(
+        pl.when("both").then(c).otherwise(one).alias(c) for c in ("thresholds", "bands", "centres")
+    ).drop("both")
+
+
+def _settled_shapes(found: pl.DataFrame) -> pl.DataFrame:
+    """Shapes of the patterns, numbered from 1, after episodes moved to the one that fits them best."""
+    labels = first_patterns(found)
+    shapes = pattern_shapes(found.join(labels, on="episode", maintain_order="left"))
+    for _ in range(ROUNDS):
+        fitted = fit_patterns(found, shapes)
+        if fitted.equals(labels):
+            break
+        labels = fitted
+        shapes = pattern_shapes(found.join(labels, on="episode", maintain_order="left"))
+    labels = fit_patterns(found, shapes)
+    # Whatever the last round left empty goes, since play would otherwise still offer it.
+    used = found.join(labels, on="episode", maintain_order="left").with_columns(
+        dense=pl.col("pattern").rank("dense").over("workload_id", "kind").cast(pl.Int64)
+    )
+    numbers = used.filter(pl.col("kind") == "active").select("workload_id", "pattern", "dense").unique()
+    kept = shapes.join(numbers, on=["workload_id", "pattern"], maintain_order="left")
+    return kept.with_columns(pattern="dense").drop("dense")
+
+
+def _clustered(
+    facts: pl.DataFrame, grid: np.ndarray, slot: timedelta, seed: int
+) -> tuple[pl.DataFrame, pl.DataFrame, list[float]]:
+    """Patterns with ``cluster`` (over all kinds, -1: none), the K curves, and each cluster's stability."""
+    stability: list[float] = []
+    parts, curves = [], [pl.DataFrame(schema=SELECTION)]
+    for kind in KINDS:
+        rows = (facts["kind"] == kind).to_numpy()
+        part = facts.filter(pl.Series(rows))
+        if kind == "active":
+            features = active_features(part, grid[rows], slot / timedelta(hours=1))
+        else:
+            features = idle_features(part)
+        result = cluster(features, kind, seed)
+        labels = np.where(result.labels >= 0, result.labels + len(stability), -1)
+        parts.append(
+            part.with_columns(
+                cluster=pl.Series(labels, dtype=pl.Int64),
+                probability=pl.Series(result.probability, dtype=pl.Float64),
+                features=pl.Series(features.tolist(), dtype=pl.List(pl.Float64)),
+            )
+        )
+        stability += result.stability.tolist()
+        curves.append(result.selection)
+    patterns = pl.concat(parts).sort("workload_id", "pattern")
+    return patterns, pl.concat(curves), stability
+
+
+def _with_needs(facts: pl.DataFrame, labelled: pl.DataFrame, stands: pl.DataFrame) -> pl.DataFrame:
+    """Pattern facts with the mean of what their episodes stand at."""
+    keys = ["workload_id", "pattern"]
+    named = labelled.select(*keys, "episode").join(stands, on="episode")
+    need = named.group_by(keys).agg(pl.col(need_columns(stands)).mean())
+    return facts.join(need, on=keys, how="left", maintain_order="left")
+
+
+def _shares(patterns: pl.DataFrame) -> pl.DataFrame:
+    """Patterns with the share of their workload's slots in which each is played."""
+    return patterns.with_columns(share=pl.col("slots") / pl.col("slots").sum().over("workload_id"))

@@ -1,0 +1,122 @@
+"""The report's page: escaping, tables, figures and the shell around the sections. No content of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+STYLE = """
+:root { color-scheme: light; }
+* { box-sizing: border-box; }
+body { margin: 0; background: #fff; color: #22303c; line-height: 1.55; font-size: 16px;
+  font-family: -apple-system, 'Segoe UI', Roboto, Arial, 'Liberation Sans', sans-serif; }
+main { max-width: 908px; margin: 0 auto; padding: 40px 24px 80px; }
+h1 { font-size: 30px; line-height: 1.2; margin: 0 0 6px; letter-spacing: -0.01em; }
+h2 { font-size: 22px; line-height: 1.3; margin: 56px 0 8px; padding-top: 20px;
+  border-top: 1px solid #dfe4e8; }
+h3 { font-size: 17px; margin: 32px 0 4px; }
+p { margin: 8px 0; max-width: 46em; }
+.lead { color: #55606b; }
+nav ol { margin: 24px 0 0; padding: 14px 20px 14px 42px; background: #f5f7f9; border-radius: 8px; }
+nav a { color: #1f5fa8; text-decoration: none; } nav a:hover { text-decoration: underline; }
+.facts { display: flex; flex-wrap: wrap; gap: 12px; margin: 24px 0 0; padding: 0; list-style: none; }
+.facts li { flex: 1 1 150px; border: 1px solid #dfe4e8; border-radius: 8px; padding: 12px 16px; }
+.facts b { display: block; font-size: 26px; line-height: 1.25; font-variant-numeric: tabular-nums; }
+.facts span { color: #55606b; font-size: 14px; line-height: 1.35; display: block; }
+figure { margin: 20px 0 28px; }
+figcaption { color: #44505b; font-size: 15px; margin-bottom: 10px; max-width: 50em; }
+figure svg { display: block; max-width: 100%; height: auto; }
+.wide { overflow-x: auto; margin: 16px 0 8px; }
+table { border-collapse: collapse; width: 100%; font-size: 14.5px; line-height: 1.4; }
+th { text-align: left; font-weight: 600; color: #44505b; border-bottom: 2px solid #cdd4da;
+  padding: 6px 14px 6px 0; vertical-align: bottom; }
+td { border-bottom: 1px solid #e8ebee; padding: 8px 14px 8px 0; vertical-align: top; }
+th.n, td.n { text-align: right; font-variant-numeric: tabular-nums; }
+td.n, td.w { white-space: nowrap; }
+td:first-child { min-width: 8em; }
+th:last-child, td:last-child { padding-right: 0; }
+td small { color: #66717c; font-size: 13px; }
+.none { color: #66717c; font-style: italic; }
+.note { background: #fff7e8; border-left: 3px solid #e0a12e; padding: 8px 14px; max-width: none; }
+footer { margin-top: 56px; padding-top: 16px; border-top: 1px solid #dfe4e8;
+  color: #66717c; font-size: 14px; }
+@media print { h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
+"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: what the table of contents calls it, and its HTML."""
+
+    anchor: str
+    title: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table's column; numbers stand to the right, and like times are never broken."""
+
+    title: str
+    numeric: bool = False
+    whole: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The class of its cells."""
+        return "n" if self.numeric else "w" if self.whole else ""
+
+
+def text(words: object) -> str:
+    """Escaped for HTML: names come from the user's files."""
+    return escape(str(words))
+
+
+def paragraph(words: str, kind: str = "") -> str:
+    """A paragraph of plain words."""
+    return f"<p{_class(kind)}>{text(words)}</p>"
+
+
+def figure(drawing: str, caption: str) -> str:
+    """A chart under one sentence that says how to read it; nothing where there is no chart."""
+    return f"<figure><figcaption>{text(caption)}</figcaption>{drawing}</figure>" if drawing else ""
+
+
+def two_lines(first: object, second: object) -> str:
+    """A cell with a smaller line below, as HTML."""
+    return f"{text(first)}<br><small>{text(second)}</small>"
+
+
+def table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are HTML already."""
+    head = "".join(f"<th{_class(c.kind)}>{text(c.title)}</th>" for c in columns)
+    # A number and its sign of percent stay on one line.
+    rows = [[cell.replace(" %", "&#160;%") for cell in row] for row in rows]
+    lines = [
+        "".join(f"<td{_class(c.kind)}>{cell}</td>" for c, cell in zip(columns, row, strict=True))
+        for row in rows
+    ]
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def facts(pairs: Sequence[tuple[str, str]]) -> str:
+    """The few numbers at the top of the page."""
+    items = "".join(f"<li><b>{text(value)}</b><span>{text(what)}</span></li>" for value, what in pairs)
+    return f'<ul class="facts">{items}</ul>' if pairs else ""
+
+
+def page(title: str, lead: str, top: str, sections: Sequence[Section], foot: str) -> str:
+    """The whole document, in one file, with nothing to load."""
+    contents = "".join(f'<li><a href="#{s.anchor}">{text(s.title)}</a></li>' for s in sections)
+    body = "".join(f'<section id="{s.anchor}"><h2>{text(s.title)}</h2>{s.body}</section>' for s in sections)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{text(title)}</title><style>{STYLE}</style></head><body><main>"
+        f"<h1>{text(title)}</h1>{paragraph(lead, 'lead')}{top}<nav><ol>{contents}</ol></nav>{body}"
+        f"<footer>{text(foot)}</footer></main></body></html>\n"
+    )
+
+
+def _class(name: str) -> str:
+    return f' class="{name}"' if name else ""
