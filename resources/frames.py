@@ -93,7 +93,7 @@ class FramesIOManager(dg.IOManager):
         path = self.store.write("/".join(context.asset_key.path), obj, context.run_id)
         rows = obj.height if isinstance(obj, pl.DataFrame) else sum(f.height for f in obj.values())
         context.add_output_metadata(
-            {"dagster/row_count": rows, "path": dg.MetadataValue.path(str(path))}
+            {"dagster/row_count": rows, "frames": dg.MetadataValue.path(str(path))}
         )
 
     def load_input(self, context: dg.InputContext) -> Frames:

@@ -1,7 +1,9 @@
 """Running a Dagster job of this project from the command line, with its steps shown as they go."""
 
+import io
 import uuid
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from datetime import date, datetime
 from typing import Any
 
@@ -59,9 +61,10 @@ def run_job(
         config: dict[str, Any] = {"loggers": QUIET, "ops": dict(ops or {})}
         if at is not None:
             config["resources"] = {"project": {"config": {"home": str(project.home), "at": at.isoformat()}}}
-        result = definition.execute_in_process(
-            instance=instance, run_id=run_id, run_config=config, tags=dict(tags or {}), raise_on_error=True
-        )
+        with redirect_stdout(io.StringIO()):  # dbt's own log, which Dagster keeps with the run
+            result = definition.execute_in_process(
+                instance=instance, run_id=run_id, run_config=config, tags=dict(tags or {}), raise_on_error=True
+            )
         progress.update(task, step="done")
     return result
 

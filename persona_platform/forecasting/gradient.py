@@ -15,7 +15,7 @@ import numpy as np
 from persona_platform.forecasting.baseline import BaseLine, Spread, error_spread, fit_base_line, lead_grid
 from persona_platform.forecasting.features import Past, Rows, feature_matrix
 from persona_platform.forecasting.panel import Ints
-from persona_platform.forecasting.quantiles import LEVELS, Floats
+from persona_platform.forecasting.quantiles import LEVELS, Floats, sorted_quantiles
 
 ROWS: Final = 40_000
 """Training rows of a model at most."""
@@ -40,7 +40,9 @@ class GradientModel:
     spread: Spread
     line: BaseLine
     telling: Ints  # columns of the features that differ between rows
-    boosters: tuple[Any, ...]  # a fitted HistGradientBoostingRegressor per level; none when nothing differs
+    boosters: tuple[
+        Any, ...
+    ]  # one per level: a fitted HistGradientBoostingRegressor, or Flat; or none at all
 
 
 def fit_gradient(past: Past, max_ahead: int, *, seed: int, rows: int = ROWS) -> GradientModel:
@@ -112,6 +114,8 @@ def _telling(features: Floats) -> Ints:
 
 
 def _boost(features: Floats, goal: Floats, seed: int) -> tuple[Any, ...]:
+    if goal.size < 2 * _BOOSTING["min_samples_leaf"]:
+        return tuple(Flat(float(value)) for value in sorted_quantiles(np.sort(goal), LEVELS))
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     with _thread_pools().limit(limits=_free_threads(), user_api="openmp"):
@@ -140,6 +144,17 @@ def _of_series(model: GradientModel, past: Past) -> tuple[Spread, BaseLine]:
     if not known.all():
         table = np.where(known, table, error_spread(past, spread.leads, spread.pooled).table)
     return Spread(spread.leads, table, spread.pooled), BaseLine(model.line.coefficients, share)
+
+
+@dataclass(frozen=True)
+class Flat:
+    """What boosting comes to where no leaf can be split: one value."""
+
+    value: float
+
+    def predict(self, features: Floats) -> Floats:
+        """The value for every row."""
+        return np.full(features.shape[0], self.value)
 
 
 @cache

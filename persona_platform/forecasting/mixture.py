@@ -89,6 +89,7 @@ def mixture_demand(  # noqa: PLR0917 (in the order of the flow)
         _personas(simulated, catalog),
         catalog,
         simulated.workload_ids,
+        highest=int(simulated.patterns.max()),
         origin=origin,
         slot=slot,
     )

@@ -58,6 +58,7 @@ def requirements(
     catalog: Catalog,
     workload_ids: list[str],
     *,
+    highest: int,
     origin: datetime,
     slot: timedelta,
 ) -> Requirements:
@@ -69,6 +70,7 @@ def requirements(
         persona_of: ``workload_id, pattern`` (Int64), ``persona_id``.
         catalog: whose personas stand in for what was hardly seen.
         workload_ids: the workloads, in the order of the result.
+        highest: the highest pattern number that is played.
         origin: where drawing begins; observations end before it.
         slot: the planning interval.
     """
@@ -77,7 +79,7 @@ def requirements(
         pl.col(needs).fill_null(0.0), pl.col("w").cast(pl.Int64)
     )
     named = persona_of.join(index, on="workload_id").with_columns(pl.col("w").cast(pl.Int64))
-    top = max((int(f["pattern"].to_numpy().max(initial=0)) for f in (seen, named)), default=0)
+    top = max(highest, *(int(frame["pattern"].to_numpy().max(initial=0)) for frame in (seen, named)))
     width = top + 2
     cells = len(workload_ids) * width
     recent = (

@@ -1,13 +1,11 @@
 """The planning location: raw to plan, learning and prediction. It never reads inventory and holds no credentials."""
 
 import os
-import sys
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
-from dagster_dbt import DbtCliResource
 
 from assets import capacity, checks, feedback, forecasts, outlook, personas
 from assets.raw import raw_assets
@@ -18,6 +16,7 @@ from persona_platform.automation.schedules import planning_schedules
 from persona_platform.automation.sensors import activity_monitor
 from persona_platform.errors import ConfigError
 from persona_platform.settings import Project, find_project
+from resources.dbt import installed_dbt
 from resources.frames import FramesIOManager, FrameStore
 from resources.project import ProjectResource, ProjectState, state_path
 
@@ -60,11 +59,7 @@ def default_resources(home: Path | None, at: str) -> dict[str, Any]:
     folder = str(home) if home else ""
     return {
         "project": ProjectResource(home=folder, at=at),
-        "dbt": DbtCliResource(
-            project_dir=str(DBT_PROJECT),
-            profiles_dir=str(DBT_PROJECT),
-            dbt_executable=str(Path(sys.executable).with_name("dbt")),
-        ),
+        "dbt": installed_dbt(DBT_PROJECT),
         "io_manager": FramesIOManager(FrameStore(Project(home or Path()).frames)),
     }
 

@@ -187,7 +187,16 @@ class Built:
         from dbt.cli.main import dbtRunner
 
         os.environ |= {"PERSONA_WAREHOUSE": str(self.warehouse.path), "PERSONA_MARTS": str(self.marts)}
-        arguments = [command, "--project-dir", DBT, "--profiles-dir", DBT, "--quiet", "--log-level-file", "none"]
+        arguments = [
+            command,
+            "--project-dir",
+            DBT,
+            "--profiles-dir",
+            DBT,
+            "--quiet",
+            "--log-level-file",
+            "none",
+        ]
         arguments += ["--target-path", self.folder / "target", "--log-path", self.folder / "logs"]
         if days is not None:
             arguments += ["--vars", str({"days": [day.isoformat() for day in days]})]
