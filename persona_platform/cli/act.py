@@ -63,22 +63,24 @@ def decided(project: Project, now: datetime) -> pl.DataFrame:
     return rows
 
 
-def tick(project: Project, now: datetime, console: Console) -> bool:
-    """Evaluates the real sensor once and runs what it asks for; says why when it asks for nothing."""
-    from persona_platform.locations.provisioning import build_defs
-    from resources.instance import dagster_instance
-
+def tick(project: Project, now: datetime, console: Console, *, quiet: bool = False) -> bool:
+    """Evaluates the real sensor once and runs what it asks for; says why when it asks for nothing, unless quiet."""
     import dagster as dg
 
-    definitions(project, "provisioning")
-    defs = build_defs(project.home, at=now.isoformat())
-    sensor = defs.resolve_sensor_def("demand_exceeds_capacity")
-    with dagster_instance(project) as instance:
-        context = dg.build_sensor_context(instance=instance, definitions=defs, sensor_name=sensor.name)
+    from resources.instance import dagster_instance
+    from resources.project import ProjectResource
+
+    sensor = definitions(project, "provisioning").resolve_sensor_def("demand_exceeds_capacity")
+    resource = ProjectResource(home=str(project.home), at=now.isoformat())
+    with (
+        dagster_instance(project) as instance,
+        dg.build_sensor_context(instance=instance, resources={"project": resource}) as context,
+    ):
         result = sensor.evaluate_tick(context)
     requests = result.run_requests or []
     if not requests:
-        console.print(f"Nothing to provision: {result.skip_message}")
+        if not quiet:
+            console.print(f"Nothing to provision: {result.skip_message}")
         return False
     request = requests[0]
     run_job(
@@ -89,7 +91,7 @@ def tick(project: Project, now: datetime, console: Console) -> bool:
         ops=request.run_config["ops"],
         tags=request.tags,
         console=console,
-        title="Provision",
+        title=f"Provision at {now:%H:%M}",
     )
     return True
 

@@ -14,7 +14,7 @@ import click
 import polars as pl
 from rich.console import Console
 
-from persona_platform.cli.act import decided, tick
+from persona_platform.cli.act import tick
 from persona_platform.cli.folder import prepare_state
 from persona_platform.cli.options import Instant, err, out
 from persona_platform.cli.pipeline import ingest_files, plan_now
@@ -28,6 +28,7 @@ SLOT: Final = timedelta(minutes=15)
 AHEAD: Final = timedelta(days=3)
 """Rows of the days to come that the fleet holds back, for ``persona up``."""
 JUDGED_AFTER: Final = timedelta(hours=1)
+TICK: Final = timedelta(minutes=5)
 REPLAYED: Final = timedelta(days=2)
 
 CONFIG: Final = """\
@@ -140,15 +141,23 @@ def run(project: Project, instants: Instants, console: Console) -> None:
     plan_now(project, at=instants.first, console=console)
     live_through(project, instants.first, console)
     run_job(project, "observe_capacity", location="provisioning", at=instants.first, console=console, title="Observe")
-    decided(project, instants.first)
-    tick(project, instants.first, console)
+    walk_hour(project, instants, console)
     release(project.home, instants.last)
-    run_job(
-        project, "observe_capacity", location="provisioning", at=instants.first + SLOT, console=console, title="Observe"
-    )
     plan_now(project, at=instants.last, console=console)
     run_job(project, "observe_capacity", location="provisioning", at=instants.last, console=console, title="Judge")
     tick(project, instants.last, console)
+
+
+def walk_hour(project: Project, instants: Instants, console: Console) -> None:
+    """Lets the sensor tick every five minutes of the hour, as the daemon would, and runs what it asks for.
+
+    The plan is the one made at the hour's start; between ticks the cluster boots what was asked of it.
+    """
+    at = instants.first
+    while at < instants.last:
+        tick(project, at, console, quiet=True)
+        at += TICK
+    console.print(f"The sensor ticked from {instants.first:%H:%M} to {instants.last:%H:%M} UTC of the fleet's time.")
 
 
 def live_through(project: Project, until: datetime, console: Console) -> None:

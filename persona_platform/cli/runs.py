@@ -1,6 +1,7 @@
 """Running a Dagster job of this project from the command line, with its steps shown as they go."""
 
 import io
+import time
 import uuid
 from collections.abc import Mapping
 from contextlib import redirect_stdout
@@ -17,6 +18,12 @@ QUIET: dict[str, Any] = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 def definitions(project: Project, location: str, history_since: date | None = None) -> Any:
     """The Definitions of a code location over this project folder; ``history_since`` moves the first partition."""
+    import warnings
+
+    import dagster as dg
+
+    # Dagster warns of its own use of its own beta parameters while it resolves sensors
+    warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefinition", dg.BetaWarning)
     if location == "provisioning":
         from persona_platform.locations import provisioning
 
@@ -44,6 +51,7 @@ def run_job(
     """
     from resources.instance import dagster_instance
 
+    started = time.monotonic()
     with dagster_instance(project) as instance, _bar(console) as progress:
         task = progress.add_task(title, total=None, step="loading")
         definition = definitions(project, location, history_since).resolve_job_def(job)
@@ -65,11 +73,12 @@ def run_job(
             result = definition.execute_in_process(
                 instance=instance, run_id=run_id, run_config=config, tags=dict(tags or {}), raise_on_error=True
             )
-        progress.update(task, step="done")
+    console.print(f"{title}: {time.monotonic() - started:.0f} s", style="dim")
     return result
 
 
 def _bar(console: Console) -> Progress:
+    """A bar that goes away when it is done; where nobody watches a terminal, none."""
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -77,7 +86,8 @@ def _bar(console: Console) -> Progress:
         TextColumn("{task.fields[step]}", style="dim"),
         TimeElapsedColumn(),
         console=console,
-        transient=not console.is_terminal,
+        transient=True,
+        disable=not console.is_terminal,
     )
 
 

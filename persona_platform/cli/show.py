@@ -54,14 +54,23 @@ def persona_rows(records: list[Persona]) -> pl.DataFrame:
 
 def size_text(amounts: dict[str, float]) -> str:
     """``16 cores 32 GiB``: amounts in the units people use."""
-    names = {"cpu_cores": "cores", "gpus": "gpus", "mem_bytes": "GiB"}
+    names = {"cpu_cores": "cores", "gpus": "gpus"}
     parts = []
     for need, amount in amounts.items():
-        if need.endswith("_bytes"):
-            parts.append(f"{amount / 2**30:.3g} {names.get(need, 'GiB ' + need.removesuffix('_bytes'))}")
+        if need.endswith("_bytes") and amount:
+            kind = "" if need == "mem_bytes" else " " + need.removesuffix("_bytes").replace("_", " ")
+            parts.append(bytes_text(amount) + kind)
         elif amount:
             parts.append(f"{amount:.3g} {names.get(need, need + '/s')}")
-    return " ".join(parts) or "nothing"
+    return ", ".join(parts) or "nothing"
+
+
+def bytes_text(amount: float) -> str:
+    """Bytes in the largest binary unit that keeps them at one or more."""
+    for unit, size in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20)):
+        if amount >= size:
+            return f"{amount / size:.3g} {unit}"
+    return f"{amount:.0f} B"
 
 
 def duration_text(seconds: float) -> str:

@@ -12,7 +12,7 @@ from persona_platform.cli.comparison import kept_comparison
 from persona_platform.cli.options import frame_table
 from persona_platform.cli.reading import Snapshot
 from persona_platform.cli.show import persona_rows
-from persona_platform.frames import ACTIONS
+from persona_platform.frames import ACTIONS, EVIDENCE, TS, empty
 from persona_platform.settings import Project
 
 
@@ -30,32 +30,31 @@ class Deeds:
 def deeds(project: Project) -> Deeds:
     """Read from the ledger, the kept inventories and the plans that the actions name."""
     from assets.inventory import past_inventories
-    from resources.ledger import Ledger, action_rows as ledger_actions
+    from resources.ledger import Ledger
     from resources.project import ProjectResource
 
     resource = ProjectResource(home=str(project.home))
     ledger = Ledger(project.ledger)
-    entries = ledger.entries()
-    acted = entries.filter(pl.col("kind") == "action")
-    rows = ledger_actions(entries)
-    plan_ids = [ledger.decision(_decision_of(body))["plan_id"] for body in acted["body"]]
+    claimed = ledger.entries().filter(pl.col("kind") == "action").select("key", "at").rows()
+    rows = [
+        {**row, "decided_at": at, "plan_id": ledger.decision(row["decision_id"])["plan_id"]}
+        for key, at in claimed
+        if (row := ledger.action(key)) is not None
+    ]
     ledger.close()
-    rows = rows.with_columns(
-        decided_at=acted["at"], plan_id=pl.Series(plan_ids, dtype=pl.String) if plan_ids else pl.lit(None, pl.String)
-    )
+    columns = {**ACTIONS, "decided_at": TS, "plan_id": pl.String}
+    actions = pl.DataFrame([{name: row[name] for name in columns} for row in rows], schema=columns)
     evidence = [
         pl.read_parquet(path, glob=False)
-        for plan_id in sorted(set(plan_ids))
+        for plan_id in actions["plan_id"].unique().sort()
         if (path := project.plans / f"{plan_id}.evidence.parquet").is_file()
     ]
-    outcomes = resource.frames.read("feedback/outcomes")
-    return Deeds(rows, outcomes, past_inventories(resource), pl.concat(evidence) if evidence else pl.DataFrame())
-
-
-def _decision_of(body: str) -> str:
-    import json
-
-    return json.loads(body)["decision_id"]
+    return Deeds(
+        actions,
+        resource.frames.read("feedback/outcomes"),
+        past_inventories(resource),
+        pl.concat(evidence) if evidence else empty(EVIDENCE),
+    )
 
 
 def tell(project: Project, first: datetime, out: Console) -> None:

@@ -4,7 +4,7 @@ Every number is gathered from readings at or before the origin, and from the cal
 Values are divided by the series' recent level, so that one model serves series of any size.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -25,6 +25,7 @@ from persona_platform.forecasting.quantiles import Floats
 _LAGS: Final = (1, 2, 3)  # readings before the newest that are shown as they are
 _CYCLES: Final = 4  # past cycles that are averaged
 _FLOOR: Final = 0.1  # the level of a quiet week is at least this share of the whole history's
+_LEAST: Final = 1e-6
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,12 @@ class Past:
         """Recent mean of absolute values, along the panel's values, positive: the size of the series."""
         panel = self.panel
         width = max((*self.periods, 24))
-        absolute = Panel(**{**vars(panel), "values": np.abs(panel.values)})
+        absolute = replace(panel, values=np.abs(panel.values))
         recent, _ = trailing(absolute, width)
         ever, _ = trailing(absolute, int(max(panel.lengths, default=1)))
-        level = np.fmax(recent, _FLOOR * ever)
+        # Before its first use a series is at nothing: a millionth of what it comes to keeps ratios finite.
+        size = _LEAST * ever[panel.offsets[1:] - 1] if ever.size else ever
+        level = np.fmax(np.fmax(recent, _FLOOR * ever), np.repeat(size, panel.lengths))
         return np.where(level > 0, level, 1.0)
 
     @cached_property

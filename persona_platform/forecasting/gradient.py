@@ -101,7 +101,8 @@ def sample_rows(past: Past, max_ahead: int, count: int, seed: int) -> Rows:
 
 def _start(past: Past, rows: Rows) -> tuple[Floats, Floats]:
     """Level and newest reading at each row's origin."""
-    return tuple(past.panel.at(along, rows.series, rows.origin) for along in (past.level, past.newest))  # type: ignore[return-value]
+    at = past.panel.at
+    return at(past.level, rows.series, rows.origin), at(past.newest, rows.series, rows.origin)
 
 
 def _telling(features: Floats) -> Ints:

@@ -19,6 +19,7 @@ PERSISTENCE: Final = 0
 """The period that stands for the newest reading instead of an earlier cycle."""
 
 ERROR_LEVELS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995)
+_SMALL: Final = 0.01  # share of a series' mean size below which nothing is divided by a reading
 _JUDGED: Final = (0.5, 0.9, 0.95)  # levels whose pinball chooses between additive and ratio, and the period
 _ORIGINS: Final = 400_000  # origins over all series that an error table looks back on, per step ahead
 
@@ -131,8 +132,9 @@ def _rows_of(tables: ErrorTables, past: Past) -> Ints:
 
 def _errors(actual: Floats, base: Floats, *, ratio: bool) -> tuple[Floats, Floats]:
     """Error quantiles and mean pinball of each series over its origins, both (series, origins)."""
-    # No ratio to zero exists: such origins tell nothing about it, and are lost to it when it is judged.
-    error = (actual - base) / np.where(base > 0, base, np.nan) if ratio else actual - base
+    # A ratio to nearly nothing tells nothing: such origins are left out of it, and count when it is judged.
+    least = _SMALL * np.nan_to_num(_mean(np.abs(actual)))[:, None]
+    error = (actual - base) / np.where(base > least, base, np.nan) if ratio else actual - base
     quantiles = sorted_quantiles(np.sort(error, axis=1), ERROR_LEVELS)
     step = at_levels(np.nan_to_num(quantiles), ERROR_LEVELS, _JUDGED)[:, None, :]
     forecast = base[..., None] * (1 + step) if ratio else base[..., None] + step

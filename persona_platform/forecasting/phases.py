@@ -15,7 +15,7 @@ import polars as pl
 from persona_platform.errors import InputError
 from persona_platform.forecasting.panel import Ints, Panel
 from persona_platform.forecasting.quantiles import Floats
-from persona_platform.frames import CALENDAR, TS, conform
+from persona_platform.frames import CALENDAR, conform
 
 HOUR_US: Final = 3_600_000_000
 DAY_US: Final = 24 * HOUR_US
@@ -155,8 +155,3 @@ def one_zone(calendar: pl.DataFrame | None) -> str:
     if len(zones) > 1:
         raise InputError(f"calendar has the zones {', '.join(zones)}; pass the rows of the series' own zone.")
     return zones[0]
-
-
-def to_us(instant: pl.Series) -> Ints:
-    """Epoch microseconds of a series of timestamps."""
-    return instant.cast(TS).to_physical().to_numpy().astype(np.int64)

@@ -1,5 +1,6 @@
 """The outlook as frames: what is played at each slot, what is activated within a horizon, and by how many."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -35,6 +36,8 @@ def predict_outlook(  # noqa: PLR0917 (all six are the question)
     calendar: pl.DataFrame,
     origin: datetime,
     slots: int,
+    *,
+    horizons: Sequence[int] = HORIZONS_S,
 ) -> OutlookFrames:
     """Probabilities for the ``slots`` slots that begin at ``origin``.
 
@@ -49,29 +52,30 @@ def predict_outlook(  # noqa: PLR0917 (all six are the question)
         calendar: CALENDAR of every zone over the horizon.
         origin: Start of the first slot that was not read, aligned to the slot.
         slots: Slots in the horizon.
+        horizons: Seconds within which activations are asked for.
 
     Raises:
         InputError: the calendar does not cover the horizon.
     """
     process = lay_out(model, state, workloads, calendar, origin, slots)
-    horizons = _horizons(model.slot, slots)
+    within = _horizons(model.slot, slots, horizons)
     row, persona, wanted = _questions(process, len(model.persona_ids))
-    result = forward(process, row, wanted, max(horizons.values()))
+    result = forward(process, row, wanted, max(within.values()))
     keys = _Keys(model, process, origin)
-    at = np.array(list(horizons.values())) - 1
+    at = np.array(list(within.values())) - 1
     hits = result.hits[:, at]
     return OutlookFrames(
         slots=keys.outlook(result.shares),
-        activations=keys.activations(row, persona, wanted, hits, list(horizons)),
-        personas=keys.personas(row, persona, wanted, hits, list(horizons)),
+        activations=keys.activations(row, persona, wanted, hits, list(within)),
+        personas=keys.personas(row, persona, wanted, hits, list(within)),
     )
 
 
-def _horizons(slot: timedelta, slots: int) -> dict[int, int]:
+def _horizons(slot: timedelta, slots: int, asked: Sequence[int]) -> dict[int, int]:
     """Seconds, and the slots that they take."""
     step = microseconds(slot) // 1_000_000
     horizons: dict[int, int] = {}
-    for seconds in HORIZONS_S:
+    for seconds in asked:
         count = -(-seconds // step)
         horizons[seconds if count <= slots else slots * step] = min(count, slots)
     return horizons
