@@ -31,9 +31,7 @@ PLAN = dg.AssetKey(["capacity", "plan"])
     description="What demand is counted in. An automatic unit is a twentieth of the pool's mean demand and is "
     "frozen at the first refit, so that floors keep their meaning.",
 )
-def units(
-    context: dg.AssetExecutionContext, project: ProjectResource
-) -> dg.MaterializeResult[dict[str, pl.DataFrame]]:
+def units(context: dg.AssetExecutionContext, project: ProjectResource) -> dg.MaterializeResult[dict[str, pl.DataFrame]]:
     """Keeps the units of known targets, adds those of new ones."""
     inputs = planning_inputs(project, context)
     targets = configured_targets(project)
@@ -42,7 +40,9 @@ def units(
         automatic = [t.name for t in targets if t.unit is None or not t.unit.amounts]
         before = project.frames.read("capacity/units", name="units").filter(pl.col("target").is_in(automatic))
         frozen = pl.concat([before, frozen.join(before, on="target", how="anti")]).sort("target", "need")
-    configured = pl.DataFrame({"target": [t.name for t in targets if t.unit and t.unit.amounts]}, schema={"target": pl.String})
+    configured = pl.DataFrame(
+        {"target": [t.name for t in targets if t.unit and t.unit.amounts]}, schema={"target": pl.String}
+    )
     with_unit = targets_frame(targets, inputs.slot).join(frozen, on="target", how="semi")
     for reason in reasons:
         context.log.warning(reason)
@@ -50,7 +50,11 @@ def units(
         raise ConfigError("No target has a unit. " + " ".join(reasons))
     return dg.MaterializeResult(
         value={"targets": with_unit, "units": frozen, "configured": configured},
-        metadata={"units": table(frozen), "targets": table(with_unit), "without a unit": "\n".join(reasons) or "none"},
+        metadata={
+            "units": table(frozen),
+            "targets": table(with_unit),
+            "without a unit": "\n".join(reasons) or "none",
+        },
     )
 
 
@@ -72,12 +76,12 @@ def units(
         )
     ],
 )
-def plan(
+def plan(  # noqa: ANN201 (with a check among the outputs Dagster refuses the hint)
     context: dg.AssetExecutionContext,
     project: ProjectResource,
     demand: dict[str, pl.DataFrame],
     units: dict[str, pl.DataFrame],
-):  # noqa: ANN201 (with a check among the outputs Dagster refuses the hint)
+):
     """Rounds the operating quantile up to whole units and writes the plan where the sensor finds it."""
     from persona_platform.replay.charts import plan_chart
 
@@ -105,7 +109,9 @@ def plan(
         data_version=dg.DataVersion(made.plan_id),
         check_results=[
             dg.AssetCheckResult(
-                check_name="plan_within_bounds", passed=not faults, metadata={"faults": "\n".join(faults) or "none"}
+                check_name="plan_within_bounds",
+                passed=not faults,
+                metadata={"faults": "\n".join(faults) or "none"},
             )
         ],
         metadata={

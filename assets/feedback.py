@@ -1,6 +1,6 @@
-"""Group ``feedback``, planning's half: predicted against observed. Outcomes are provisioning's: :mod:`assets.inventory`."""
+"""Group ``feedback``, planning's half: predicted against observed. Outcomes: :mod:`assets.inventory`."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -41,7 +41,7 @@ def calibration(
     return dg.MaterializeResult(value=frame, metadata={"plans": plans["plan_id"].n_unique(), "coverage": table(frame)})
 
 
-def past_plans(folder: Path, since: object) -> pl.DataFrame:
+def past_plans(folder: Path, since: datetime) -> pl.DataFrame:
     """The kept plans made since an instant, as one PLAN frame."""
     files = [f for f in sorted(folder.glob("*.parquet")) if not f.name.endswith(".evidence.parquet")]
     plans = pl.scan_parquet(files, glob=False).filter(pl.col("origin") >= since)

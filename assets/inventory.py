@@ -88,9 +88,7 @@ def take_inventory(project: ProjectResource, now: datetime) -> tuple[pl.DataFram
     return frame, judged
 
 
-def provisioners_of(
-    project: ProjectResource, targets: Sequence[Target]
-) -> Iterator[tuple[Provisioner, list[str]]]:
+def provisioners_of(project: ProjectResource, targets: Sequence[Target]) -> Iterator[tuple[Provisioner, list[str]]]:
     """Each provisioner in use, with the names of its targets."""
     settings = project.settings()
     for name in sorted({t.provisioner for t in targets}):
@@ -125,13 +123,13 @@ def past_inventories(project: ProjectResource) -> pl.DataFrame:
     return pl.concat([pl.read_parquet(f, glob=False) for f in files[-KEPT_INVENTORIES:]]).sort("observed_at", "target")
 
 
-def inventory_metadata(project: ProjectResource, frame: pl.DataFrame) -> dict[str, object]:
+def inventory_metadata(project: ProjectResource, frame: pl.DataFrame) -> dict[str, dg.MetadataValue]:
     """What the sensor and a reader need to know of an inventory."""
     path = project.project.inventory / f"{frame['inventory_id'][0]}.parquet"
     return {
-        "inventory_id": frame["inventory_id"][0],
-        "observed_at": frame["observed_at"][0].isoformat(),
+        "inventory_id": dg.MetadataValue.text(frame["inventory_id"][0]),
+        "observed_at": dg.MetadataValue.text(frame["observed_at"][0].isoformat()),
         "path": dg.MetadataValue.path(str(path)),
-        "digest": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "digest": dg.MetadataValue.text(hashlib.sha256(path.read_bytes()).hexdigest()),
         "inventory": table(frame.drop("inventory_id")),
     }

@@ -74,8 +74,10 @@ def outlook(
         inputs.origin,
         horizon_slots(project, inputs.slot),
     )
-    names = pl.DataFrame({"persona_id": [p.persona_id for p in catalog.personas], "name": [p.name for p in catalog.personas]},
-                         schema={"persona_id": pl.String, "name": pl.String})
+    names = pl.DataFrame(
+        {"persona_id": [p.persona_id for p in catalog.personas], "name": [p.name for p in catalog.personas]},
+        schema={"persona_id": pl.String, "name": pl.String},
+    )
     hour = predicted.personas.filter(pl.col("horizon_s") == 3600).join(names, on="persona_id", how="left")
     return dg.MaterializeResult(
         value={
@@ -86,7 +88,9 @@ def outlook(
         metadata={
             "origin": when(inputs.origin),
             "within an hour": table(
-                hour.sort("probability", descending=True).select("persona_id", "name", "probability", "expected_members")
+                hour.sort("probability", descending=True).select(
+                    "persona_id", "name", "probability", "expected_members"
+                )
             ),
         },
     )

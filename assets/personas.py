@@ -101,7 +101,8 @@ def played(
     now = newest.group_by("persona_id").len("workloads").sort("workloads", descending=True)
     return (
         dg.Output(
-            result.activations, metadata={"activations": result.activations.height, "origin": when(inputs.origin)}
+            result.activations,
+            metadata={"activations": result.activations.height, "origin": when(inputs.origin)},
         ),
         dg.Output(result.membership, metadata={"playing now": table(now)}),
     )

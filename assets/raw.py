@@ -10,12 +10,13 @@ from pathlib import Path
 
 import dagster as dg
 import polars as pl
+from pydantic import Field
 
 from assets.metadata import DATA_TEAM, table
 from persona_platform.errors import InputError
 from persona_platform.settings import Project
-from resources.project import ProjectResource, ProjectState, state_path
 from persona_platform.utilization.workloads import read_workloads_file
+from resources.project import ProjectResource, ProjectState, state_path
 from resources.warehouse import IngestReport, Warehouse
 
 SAMPLES = dg.AssetKey(["raw", "utilization_samples"])
@@ -30,7 +31,7 @@ CALENDAR_AHEAD = timedelta(days=60)
 class IngestConfig(dg.Config):
     """What to read; without files, the sources of ``persona.toml``."""
 
-    files: list[str] = []
+    files: list[str] = Field(default_factory=list)
     replace: bool = False
 
 
@@ -171,9 +172,7 @@ def project_warehouse(project: ProjectResource) -> Warehouse:
     """The warehouse of a project folder, with its slot and default zone."""
     settings = project.settings()
     folder = project.project
-    return Warehouse(
-        folder.warehouse, folder.marts, slot=settings.project.slot, timezone=settings.project.timezone
-    )
+    return Warehouse(folder.warehouse, folder.marts, slot=settings.project.slot, timezone=settings.project.timezone)
 
 
 def report_frame(report: IngestReport) -> pl.DataFrame:

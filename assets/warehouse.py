@@ -46,9 +46,7 @@ def warehouse_assets(manifest: Path = MANIFEST) -> dg.AssetsDefinition:
     """The dbt models as assets and their tests as asset checks, from a manifest built by ``make install``."""
 
     @dbt_assets(manifest=manifest, dagster_dbt_translator=WarehouseKeys(), name="marts", pool="warehouse")
-    def marts(
-        context: dg.AssetExecutionContext, dbt: DbtCliResource, project: ProjectResource
-    ) -> Iterator[Any]:
+    def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource, project: ProjectResource) -> Iterator[Any]:
         folder = project.project
         warehouse = project_warehouse(project)
         stale = warehouse.stale()
@@ -58,9 +56,7 @@ def warehouse_assets(manifest: Path = MANIFEST) -> dg.AssetsDefinition:
         os.environ["PERSONA_MARTS"] = str(folder.marts)
         target = folder.state / "dbt" / context.run_id
         chosen = {"days": [d.isoformat() for d in stale.days]}
-        yield from dbt.cli(
-            ["build", "--vars", json.dumps(chosen)], context=context, target_path=target
-        ).stream()
+        yield from dbt.cli(["build", "--vars", json.dumps(chosen)], context=context, target_path=target).stream()
         warehouse.mark_done(stale.days, stale.token)
 
     return marts

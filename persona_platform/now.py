@@ -29,9 +29,7 @@ class Moment:
         return f"Planning at {self.at:%Y-%m-%d %H:%M} UTC ({why})."
 
 
-def resolve_now(
-    given: datetime | None, clock: datetime, newest: datetime | None, slot: timedelta
-) -> Moment:
+def resolve_now(given: datetime | None, clock: datetime, newest: datetime | None, slot: timedelta) -> Moment:
     """The instant to plan at.
 
     Args:
@@ -68,7 +66,6 @@ def parse_instant(text: str) -> datetime:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise InputError(
-            f"{text!r} is not an instant: write ISO 8601, for instance 2026-03-01T12:00 or "
-            "2026-03-01T12:00+01:00."
+            f"{text!r} is not an instant: write ISO 8601, for instance 2026-03-01T12:00 or 2026-03-01T12:00+01:00."
         ) from None
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

@@ -97,7 +97,7 @@ class Settings:
     planning: PlanningSettings = PlanningSettings()
     simulated: SimulatedClusterSettings = SimulatedClusterSettings()
     budget_day: float | None = None
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     targets: tuple[Target, ...] = ()
 
 
@@ -109,50 +109,62 @@ class Project:
 
     @property
     def config(self) -> Path:
+        """``persona.toml``."""
         return self.home / FILE_NAME
 
     @property
     def state(self) -> Path:
+        """Everything that is not the user's own."""
         return self.home / STATE_FOLDER
 
     @property
     def warehouse(self) -> Path:
+        """The DuckDB file: raw rows."""
         return self.state / "warehouse.duckdb"
 
     @property
     def marts(self) -> Path:
+        """One folder a mart, one a day in it."""
         return self.state / "frames" / "warehouse"
 
     @property
     def frames(self) -> Path:
+        """What each asset made."""
         return self.state / "frames"
 
     @property
     def plans(self) -> Path:
+        """Immutable plans and their evidence."""
         return self.state / "plans"
 
     @property
     def inventory(self) -> Path:
+        """Immutable inventories."""
         return self.state / "inventory"
 
     @property
     def decisions(self) -> Path:
+        """What each decision was made from."""
         return self.state / "decisions"
 
     @property
     def store(self) -> Path:
+        """The Persona Database."""
         return self.state / "store"
 
     @property
     def ledger(self) -> Path:
+        """The ledger, where no database URL is given."""
         return self.state / "ledger.sqlite"
 
     @property
     def simulated(self) -> Path:
+        """The simulated cluster."""
         return self.state / "simulated.sqlite"
 
     @property
     def dagster(self) -> Path:
+        """The Dagster instance."""
         return self.state / "dagster"
 
     def settings(self) -> Settings:
@@ -303,7 +315,10 @@ def _semantic_faults(settings: Settings) -> list[tuple[tuple[str, ...], str]]:
         faults += [((*where, "limits", *_named(f)), f) for f in limits_faults(limits) if f not in shared]
         if limits.mode in MODES[1:] and limits.max is None:
             faults.append(
-                ((*where, "limits", "mode"), f"mode {limits.mode} needs a max: set limits.max, or mode observe")
+                (
+                    (*where, "limits", "mode"),
+                    f"mode {limits.mode} needs a max: set limits.max, or mode observe",
+                )
             )
     return faults
 

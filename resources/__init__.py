@@ -1,0 +1,1 @@
+"""Everything that touches the outside: warehouse, frames on disk, Persona Database, ledger, provisioners."""

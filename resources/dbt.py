@@ -19,7 +19,7 @@ class InstalledDbt(DbtCliResource):
 
 
 def installed_dbt(project: Path) -> InstalledDbt:
-    """dbt over a dbt project that holds its own profiles."""
+    """Dbt over a dbt project that holds its own profiles."""
     return InstalledDbt(
         project_dir=str(project),
         profiles_dir=str(project),

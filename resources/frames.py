@@ -92,9 +92,7 @@ class FramesIOManager(dg.IOManager):
         """Writes what an asset returned: a frame, or frames by name."""
         path = self.store.write("/".join(context.asset_key.path), obj, context.run_id)
         rows = obj.height if isinstance(obj, pl.DataFrame) else sum(f.height for f in obj.values())
-        context.add_output_metadata(
-            {"dagster/row_count": rows, "frames": dg.MetadataValue.path(str(path))}
-        )
+        context.add_output_metadata({"dagster/row_count": rows, "frames": dg.MetadataValue.path(str(path))})
 
     def load_input(self, context: dg.InputContext) -> Frames:
         """The frames of an upstream asset: those of this run when it made them, else the current ones."""

@@ -35,12 +35,8 @@ _META: Final = sa.MetaData()
 _ENTRIES: Final = sa.Table(
     "entries",
     _META,
-    sa.Column(
-        "seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True
-    ),
-    sa.Column(
-        "at_us", sa.BigInteger, nullable=False
-    ),  # microseconds since 1970, UTC: exact on every database
+    sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("at_us", sa.BigInteger, nullable=False),  # microseconds since 1970, UTC: exact on every database
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("key", sa.String(64)),
     sa.Column("target", sa.String(256)),
@@ -147,9 +143,7 @@ class Ledger:
 
     # Reading
 
-    def entries(
-        self, up_to: int | None = None, since: int | None = None, *, key: str | None = None
-    ) -> pl.DataFrame:
+    def entries(self, up_to: int | None = None, since: int | None = None, *, key: str | None = None) -> pl.DataFrame:
         """Entries by seq: those after ``since`` and up to ``up_to`` (both seqs), of one key or of all."""
         chosen = sa.select(_ENTRIES).order_by(_ENTRIES.c.seq)
         if up_to is not None:
@@ -169,9 +163,7 @@ class Ledger:
         """The body of a decision's entry; raises :class:`InputError` for an unknown id."""
         rows = self.entries(key=decision_id).filter(pl.col("kind") == "decision")
         if rows.is_empty():
-            raise InputError(
-                f"The ledger has no decision {decision_id}; `persona plan` shows the newest ones."
-            )
+            raise InputError(f"The ledger has no decision {decision_id}; `persona plan` shows the newest ones.")
         body = json.loads(rows["body"][0])
         return {**body, "now": datetime.fromisoformat(body["now"])}
 
@@ -190,9 +182,7 @@ class Ledger:
         kinds = ("action", "applied", "failed", "unknown")
         rows = self._frame(sa.select(_ENTRIES).where(_ENTRIES.c.kind.in_(kinds)).order_by(_ENTRIES.c.seq))
         last = rows.unique("key", keep="last").filter(pl.col("kind").is_in(["action", "unknown"]))
-        return (
-            rows.filter(pl.col("kind") == "action").join(last.select("key"), on="key", how="semi").sort("seq")
-        )
+        return rows.filter(pl.col("kind") == "action").join(last.select("key"), on="key", how="semi").sort("seq")
 
     def paused(self, target: str) -> bool:
         """Whether the target, or everything, is paused at this moment."""
@@ -225,9 +215,7 @@ class Ledger:
         self, kind: str, at: datetime, key: str | None, target: str | None, body: Mapping[str, object]
     ) -> tuple[int, bool]:
         if kind not in KINDS:
-            raise InputError(
-                f"The ledger has no entries of the kind {kind!r}; the kinds are {', '.join(KINDS)}."
-            )
+            raise InputError(f"The ledger has no entries of the kind {kind!r}; the kinds are {', '.join(KINDS)}.")
         if at.tzinfo is None:
             raise InputError(f"An entry at {at} has no zone; pass an aware time, for instance in UTC.")
         if kind in ONCE and key is None:
@@ -283,9 +271,7 @@ class Ledger:
     def _create(self) -> None:
         with self._engine.connect() as connection, connection.begin():
             if not self._sqlite:
-                connection.execute(
-                    sa.text("SELECT pg_advisory_xact_lock(7366)")
-                )  # two creators, one after the other
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(7366)"))  # two creators, one after the other
             _META.create_all(connection)
             version = connection.scalar(sa.select(sa.func.max(_SCHEMA.c.version)))
             if version is None:
@@ -311,12 +297,10 @@ def _engine_for(place: str | Path) -> sa.Engine:
         raise ConfigError("The ledger must outlive the process; give it a file, not :memory:.")
     Path(database).parent.mkdir(parents=True, exist_ok=True)
 
-    def prepare(connection: Any, _record: object) -> None:  # noqa: ANN401  (a driver's connection)
+    def prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver's own BEGIN is deferred: two writers would deadlock
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute(
-            "PRAGMA synchronous=FULL"
-        )  # ledger first: an entry is on disk before the write it covers
+        connection.execute("PRAGMA synchronous=FULL")  # ledger first: an entry is on disk before the write it covers
 
     def begin(connection: Connection) -> None:
         reads = connection.get_execution_options().get("ledger_reads", False)

@@ -119,9 +119,7 @@ class Snapshot:
     ) -> None:
         self._txn.abort()
         if isinstance(fault, lmdb.Error):
-            raise InputError(
-                f"The persona store {self._env.path()} cannot be read ({fault}); {FIX}"
-            ) from fault
+            raise InputError(f"The persona store {self._env.path()} cannot be read ({fault}); {FIX}") from fault
 
     def version(self) -> int:
         """The catalog version that is visible; 0 before the first."""
@@ -158,9 +156,7 @@ class Snapshot:
         """The workload's memberships, the heaviest first."""
         held = self._txn.get(_digest(workload_id), db=self._dbs[b"byw"])
         ids = [] if held is None else _decode(_names, held)
-        rows = (
-            self._txn.get(_member_key(persona_id, workload_id), db=self._dbs[b"rec"]) for persona_id in ids
-        )
+        rows = (self._txn.get(_member_key(persona_id, workload_id), db=self._dbs[b"rec"]) for persona_id in ids)
         return [_decode(_members, row) for row in rows if row is not None]
 
     def activity(self, workload_id: str) -> ActivityNow | None:
@@ -259,13 +255,9 @@ class PersonaStore:
 
         One transaction for all rows: call it once a tick, not once a row.
         """
-        naive = next(
-            (row for row in rows if row.since.tzinfo is None or row.observed_at.tzinfo is None), None
-        )
+        naive = next((row for row in rows if row.since.tzinfo is None or row.observed_at.tzinfo is None), None)
         if naive is not None:
-            raise InputError(
-                f"The activity of '{naive.workload_id}' has a time without a zone; give it in UTC."
-            )
+            raise InputError(f"The activity of '{naive.workload_id}' has a time without a zone; give it in UTC.")
         newest: dict[bytes, ActivityNow] = {}
         for row in rows:
             key = _digest(row.workload_id)
@@ -305,9 +297,7 @@ class _Catalog(msgspec.Struct, frozen=True):
         encoded = {_persona_key(persona.persona_id): _encode(persona) for persona in personas}
         rows = {_member_key(m.persona_id, m.workload_id): _encode(m) for m in members}
         if len(encoded) < len(personas) or len(rows) < len(members):
-            raise InputError(
-                f"The catalog version {version} has a persona or a member twice; publish each once."
-            )
+            raise InputError(f"The catalog version {version} has a persona or a member twice; publish each once.")
         by_workload: dict[str, list[MemberRecord]] = {}
         for member, row in zip(members, rows.values(), strict=True):
             who = f"The member '{member.workload_id}' of '{member.persona_id}'"
@@ -343,7 +333,7 @@ class _Catalog(msgspec.Struct, frozen=True):
         txn.put(b"digest", self.digest, db=dbs[b"meta"])
         return True
 
-    def _write_personas(self, txn: lmdb.Transaction, current: Any, past: Any) -> None:  # noqa: ANN401 - LMDB's handles
+    def _write_personas(self, txn: lmdb.Transaction, current: Any, past: Any) -> None:
         held = {bytes(key): bytes(value) for key, value in txn.cursor(current)}
         for key, value in held.items():
             if self.personas.get(key) != value[8:]:
@@ -359,7 +349,7 @@ def _heaviest(members: Sequence[MemberRecord]) -> bytes:
     return _encode([m.persona_id for m in sorted(members, key=lambda m: (-m.weight, m.persona_id))])
 
 
-def _replace(txn: lmdb.Transaction, db: Any, rows: Mapping[bytes, bytes]) -> None:  # noqa: ANN401 - LMDB's handle
+def _replace(txn: lmdb.Transaction, db: Any, rows: Mapping[bytes, bytes]) -> None:
     """Make the database hold exactly these rows; only what differs is written, in order of the keys."""
     gone = [bytes(key) for key in txn.cursor(db).iternext(values=False) if bytes(key) not in rows]
     for key in gone:
@@ -369,7 +359,7 @@ def _replace(txn: lmdb.Transaction, db: Any, rows: Mapping[bytes, bytes]) -> Non
             txn.put(key, rows[key], db=db)
 
 
-def _under(txn: lmdb.Transaction, db: Any, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:  # noqa: ANN401
+def _under(txn: lmdb.Transaction, db: Any, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
     cursor = txn.cursor(db)
     if cursor.set_range(prefix):
         for key, value in cursor:
@@ -385,9 +375,7 @@ def _version(txn: lmdb.Transaction, dbs: Mapping[bytes, Any]) -> int:
 def _persona_key(persona_id: str) -> bytes:
     key = persona_id.encode()
     if not 0 < len(key) <= 200 or b"\0" in key:
-        raise InputError(
-            f"The persona id '{persona_id[:40]}' cannot be a key; it has 1 to 200 bytes and no NUL."
-        )
+        raise InputError(f"The persona id '{persona_id[:40]}' cannot be a key; it has 1 to 200 bytes and no NUL.")
     return key
 
 
@@ -400,7 +388,7 @@ def _digest(workload_id: str) -> bytes:
     return blake2b(workload_id.encode(), digest_size=16).digest()
 
 
-def _decode(decoder: msgspec.msgpack.Decoder, held: bytes | memoryview) -> Any:  # noqa: ANN401 - the decoder's type
+def _decode(decoder: msgspec.msgpack.Decoder, held: bytes | memoryview) -> Any:
     try:
         return decoder.decode(held)
     except msgspec.DecodeError as fault:
@@ -500,6 +488,4 @@ def _file_key(path: Path) -> tuple[int, int] | None:
 
 
 def _forked(path: Path) -> str:
-    return (
-        f"The persona store {path} was opened before this process was forked; start the process with spawn."
-    )
+    return f"The persona store {path} was opened before this process was forked; start the process with spawn."

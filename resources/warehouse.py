@@ -185,9 +185,7 @@ class Warehouse:
         with opened(self.path, wait_s=self.wait_s) as con:
             self._settle_slot(con)
             token = con.execute("select seq from raw.state").fetchall()[0][0]
-            rows = con.execute(
-                "select day, samples from raw.days where changed > done order by day"
-            ).fetchall()
+            rows = con.execute("select day, samples from raw.days where changed > done order by day").fetchall()
         return StaleDays(tuple(day for day, _ in rows), tuple(samples for _, samples in rows), token)
 
     def stale_days(self) -> list[date]:

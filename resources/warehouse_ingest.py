@@ -97,9 +97,7 @@ def _keep_rejects(con: duckdb.DuckDBPyConnection, digest: str, now: datetime) ->
         "anti join raw.quarantine q using (file, row, reason, content)",
         [digest, now],
     )
-    return dict(
-        con.execute("select reason, count(*) from rejects group by reason order by reason").fetchall()
-    )
+    return dict(con.execute("select reason, count(*) from rejects group by reason order by reason").fetchall())
 
 
 def _note_file(

@@ -78,9 +78,7 @@ def _dates(rows: pl.DataFrame, first: date | None, last: date | None) -> set[dat
     else:
         low, high = pl.col("starts_at").dt.date(), pl.col("ends_at").dt.date()
     spans = (
-        rows.select(
-            low.clip(first, last + ONE_DAY).alias("low"), high.clip(first - ONE_DAY, last).alias("high")
-        )
+        rows.select(low.clip(first, last + ONE_DAY).alias("low"), high.clip(first - ONE_DAY, last).alias("high"))
         .filter(pl.col("low") <= pl.col("high"))
         .unique()
     )

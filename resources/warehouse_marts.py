@@ -18,9 +18,7 @@ MARTS: Final[dict[str, tuple[Schema, str]]] = {
 """Name of each mart, its contract, and the column whose UTC day names its folder."""
 
 
-def scan_mart(
-    marts: Path, name: str, since: datetime | None = None, until: datetime | None = None
-) -> pl.LazyFrame:
+def scan_mart(marts: Path, name: str, since: datetime | None = None, until: datetime | None = None) -> pl.LazyFrame:
     """A mart as a lazy frame with its contract's columns, rows with ``since`` <= time < ``until``.
 
     Only the folders of those days are opened. Without a file the frame is empty. Raises :class:`InputError`
@@ -44,9 +42,7 @@ def scan_mart(
     return frame.select(pl.col(column).cast(dtype) for column, dtype in schema.items())
 
 
-def read_mart(
-    marts: Path, name: str, since: datetime | None = None, until: datetime | None = None
-) -> pl.DataFrame:
+def read_mart(marts: Path, name: str, since: datetime | None = None, until: datetime | None = None) -> pl.DataFrame:
     """:func:`scan_mart`, collected: the whole mart, or a stretch of it, in memory."""
     return scan_mart(marts, name, since, until).collect()
 

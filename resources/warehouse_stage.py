@@ -33,12 +33,8 @@ class Kind:
     counter: str
 
 
-SAMPLES: Final = Kind(
-    "stage_samples", "raw.utilization_samples", "workload_id", "dataset", "varchar", "samples"
-)
-COVARIATES: Final = Kind(
-    "stage_covariates", "raw.covariates", "series", "known_at", "timestamptz", "covariates"
-)
+SAMPLES: Final = Kind("stage_samples", "raw.utilization_samples", "workload_id", "dataset", "varchar", "samples")
+COVARIATES: Final = Kind("stage_covariates", "raw.covariates", "series", "known_at", "timestamptz", "covariates")
 
 
 def stage_file(
@@ -54,24 +50,17 @@ def stage_file(
     ``<stage>``: row, key, ts, value, extra (a number); ``<stage>_series``: key, id, metric;
     ``<stage>_extra``: extra, content; ``rejects``: QUARANTINE.
     """
-    codes = {
-        kind: (_Codes(["id", "metric"], "key"), _Codes(["content"], "extra"))
-        for kind in (SAMPLES, COVARIATES)
-    }
+    codes = {kind: (_Codes(["id", "metric"], "key"), _Codes(["content"], "extra")) for kind in (SAMPLES, COVARIATES)}
     for kind in codes:
         con.execute(
             f"create or replace temp table {kind.stage} "
             "(row bigint, key uinteger, ts timestamptz, value double, extra uinteger)"
         )
-    con.execute(
-        "create or replace temp table rejects (file varchar, row bigint, reason varchar, content varchar)"
-    )
+    con.execute("create or replace temp table rejects (file varchar, row bigint, reason varchar, content varchar)")
     rows, total = 0, sample_rows(path)
     dataset = path.name.split(".", maxsplit=1)[0] or "default"
     for first, raw in sample_batches(path, BATCH_ROWS):
-        checked = check_samples(
-            raw, file=str(path), first_row=first, now=now, dataset=dataset, metric_map=metric_map
-        )
+        checked = check_samples(raw, file=str(path), first_row=first, now=now, dataset=dataset, metric_map=metric_map)
         outside = pl.concat([checked.covariates, checked.event_rows])
         for kind, frame in ((SAMPLES, checked.samples), (COVARIATES, outside)):
             if frame.height:
@@ -83,12 +72,8 @@ def stage_file(
         if progress is not None:
             progress(str(path), rows, total)
     for kind, (series, extra) in codes.items():
-        con.execute(
-            f"create or replace temp table {kind.stage}_series (key uinteger, id varchar, metric varchar)"
-        )
-        con.execute(
-            f"create or replace temp table {kind.stage}_extra (extra uinteger, content {kind.extra_type})"
-        )
+        con.execute(f"create or replace temp table {kind.stage}_series (key uinteger, id varchar, metric varchar)")
+        con.execute(f"create or replace temp table {kind.stage}_extra (extra uinteger, content {kind.extra_type})")
         _append(con, f"{kind.stage}_series", series.known)
         _append(con, f"{kind.stage}_extra", extra.known)
     return rows
@@ -110,9 +95,9 @@ class _Codes:
         numbers = pl.int_range(self.known.height, self.known.height + found.height, dtype=pl.UInt32)
         found = found.with_columns(numbers.alias(self._name))
         self.known = pl.concat([self.known, found]) if self.known.width else found
-        return frame.join(
-            self.known, on=self._columns, how="left", nulls_equal=True, maintain_order="left"
-        ).drop(self._columns)
+        return frame.join(self.known, on=self._columns, how="left", nulls_equal=True, maintain_order="left").drop(
+            self._columns
+        )
 
 
 def _append(con: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame) -> None:

@@ -129,9 +129,7 @@ def _compare(
 
 
 def _write(con: duckdb.DuckDBPyConnection, kind: Kind, span: _Span, taken: Taken, *, seq: int) -> None:
-    days = con.execute(
-        "select day, count(*) filter (is_new) from changes group by day order by day"
-    ).fetchall()
+    days = con.execute("select day, count(*) filter (is_new) from changes group by day order by day").fetchall()
     if not days:
         return
     named = f"join {kind.stage}_series using (key) join {kind.stage}_extra using (extra)"

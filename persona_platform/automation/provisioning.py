@@ -146,9 +146,7 @@ def provision_due(project: ProjectResource, plan: Named, inventory: Named, now: 
     return [str(p) for p in done]
 
 
-def record(
-    project: ProjectResource, ledger: Ledger, decision: Decision, plan: Named, inventory: Named
-) -> str:
+def record(project: ProjectResource, ledger: Ledger, decision: Decision, plan: Named, inventory: Named) -> str:
     """Keeps everything that makes the decision repeatable, and returns its id."""
     limits_digest = digest(decision.limits)
     named = f"{plan.id}:{inventory.id}:{limits_digest}:{decision.position}:{decision.now.isoformat()}"
@@ -212,7 +210,9 @@ def demand_exceeds_capacity(
     if any(r.dagster_run.status in OPEN_STATUSES for r in before):
         return dg.SkipReason("A run for this plan and inventory is under way.")
     if len(before) >= MAX_ATTEMPTS:
-        return dg.SkipReason(f"{len(before)} runs for this plan and inventory did not settle it: waiting for a new plan.")
+        return dg.SkipReason(
+            f"{len(before)} runs for this plan and inventory did not settle it: waiting for a new plan."
+        )
     return run_request(plan, inventory, attempt=len(before) + 1)
 
 

@@ -18,7 +18,12 @@ REFIT_AT: Final = "20 3 * * *"
 def planning_schedules(environment: str, slot: timedelta, jobs: Mapping[str, Any]) -> list[dg.ScheduleDefinition]:
     """The schedules of an environment; raises KeyError for one that is not declared."""
     every = every_slot(slot)
-    crons = {"release": every, "replan": every_slot(slot, offset_minutes=1), "refit": REFIT_AT, "ingest": every}
+    crons = {
+        "release": every,
+        "replan": every_slot(slot, offset_minutes=1),
+        "refit": REFIT_AT,
+        "ingest": every,
+    }
     return [_schedule(jobs[name], crons[name]) for name in SCHEDULES[environment]]
 
 

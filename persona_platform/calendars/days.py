@@ -79,9 +79,7 @@ def _typed(dates: pl.DataFrame, books: Sequence["HolidayBase"], rule: "HolidayBa
         for day in days
     ]
     free = [
-        day.weekday() in (SATURDAY, SUNDAY)
-        if rule is None
-        else rule.is_weekend(day) and not rule.is_working_day(day)
+        day.weekday() in (SATURDAY, SUNDAY) if rule is None else rule.is_weekend(day) and not rule.is_working_day(day)
         for day in days
     ]
     holiday, weekend = pl.Series("holiday", names, pl.String), pl.Series("free", free, pl.Boolean)
@@ -90,9 +88,7 @@ def _typed(dates: pl.DataFrame, books: Sequence["HolidayBase"], rule: "HolidayBa
     on = pl.col("date").filter(working)
     return (
         dates.with_columns(holiday, weekend)
-        .with_columns(
-            kind.when("free").then(pl.lit("weekend")).otherwise(pl.lit("working")).alias("day_type")
-        )
+        .with_columns(kind.when("free").then(pl.lit("weekend")).otherwise(pl.lit("working")).alias("day_type"))
         .with_columns(
             (pl.col("date") == on.min().over(month)).fill_null(value=False).alias("is_month_begin"),
             (pl.col("date") == on.max().over(month)).fill_null(value=False).alias("is_month_end"),

@@ -90,9 +90,7 @@ def upcoming(events: pl.DataFrame, at: datetime, n: int = 10) -> pl.DataFrame:
         for (zone,), part in ahead.partition_by("zone", as_dict=True).items()
     ]
     wall = pl.Datetime("us")
-    blank = ahead.clear().with_columns(
-        pl.lit(None, wall).alias("starts_local"), pl.lit(None, wall).alias("ends_local")
-    )
+    blank = ahead.clear().with_columns(pl.lit(None, wall).alias("starts_local"), pl.lit(None, wall).alias("ends_local"))
     return (
         pl.concat([blank, *by_zone])
         .sort("starts_at", "ends_at", "kind", "name")
@@ -137,12 +135,8 @@ def _csv_rows(path: Path) -> pl.DataFrame:
 def _check_rows(rows: pl.DataFrame, file: str) -> None:
     unnamed = rows.filter(pl.col("kind") == "")
     if unnamed.height:
-        raise InputError(
-            f"{file}, row {unnamed['row'][0]} has no kind; write what it is, for instance campaign."
-        )
-    for row, name, zone in (
-        rows.unique("zone", keep="first", maintain_order=True).select("row", "name", "zone").rows()
-    ):
+        raise InputError(f"{file}, row {unnamed['row'][0]} has no kind; write what it is, for instance campaign.")
+    for row, name, zone in rows.unique("zone", keep="first", maintain_order=True).select("row", "name", "zone").rows():
         check_zone(zone, f"{file}, row {row} ('{name}')")
 
 
@@ -161,18 +155,12 @@ def _parsed(texts: pl.Series) -> pl.DataFrame:
     parts = texts.to_frame("text").select(
         pl.col("text").str.extract_groups(_ISO).struct.rename_fields(["date", "minute", "second", "offset"])
     )
-    date, minute, second, offset = (
-        pl.col("text").struct.field(f) for f in ("date", "minute", "second", "offset")
-    )
+    date, minute, second, offset = (pl.col("text").struct.field(f) for f in ("date", "minute", "second", "offset"))
     digits = offset.str.replace_all("[^0-9]", "").str.pad_end(4, "0")
-    minutes = digits.str.head(2).cast(pl.Int64, strict=False) * 60 + digits.str.tail(2).cast(
-        pl.Int64, strict=False
-    )
+    minutes = digits.str.head(2).cast(pl.Int64, strict=False) * 60 + digits.str.tail(2).cast(pl.Int64, strict=False)
     sign = pl.when(offset.str.starts_with("-")).then(-1).otherwise(1)
     zulu = offset.str.to_lowercase() == "z"
-    time = pl.concat_str(
-        minute.fill_null("00:00"), second.fill_null(":00").str.replace(",", ".", literal=True)
-    )
+    time = pl.concat_str(minute.fill_null("00:00"), second.fill_null(":00").str.replace(",", ".", literal=True))
     return parts.select(
         pl.concat_str(date, pl.lit("T"), time)
         .str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False)
@@ -184,13 +172,11 @@ def _parsed(texts: pl.Series) -> pl.DataFrame:
 
 def _instants(parsed: pl.DataFrame, zones: pl.Series) -> pl.Series:
     """Instants of parsed times: by their offset where they have one, else by their row's zone."""
-    frame = parsed.with_columns(
-        zones.alias("zone"), (pl.col("wall") - pl.col("offset")).alias("exact")
-    ).with_row_index("i")
+    frame = parsed.with_columns(zones.alias("zone"), (pl.col("wall") - pl.col("offset")).alias("exact")).with_row_index(
+        "i"
+    )
     parts = [
-        part.select(
-            "i", wall_to_utc(part["wall"], zone).alias("at"), pl.col("exact").dt.replace_time_zone("UTC")
-        )
+        part.select("i", wall_to_utc(part["wall"], zone).alias("at"), pl.col("exact").dt.replace_time_zone("UTC"))
         for (zone,), part in frame.partition_by("zone", as_dict=True).items()
     ]
     return pl.concat(parts).sort("i").select(pl.coalesce("exact", "at").alias("at")).to_series()

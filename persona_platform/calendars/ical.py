@@ -53,18 +53,14 @@ def _calendars(path: Path) -> list["Calendar"]:
     except FileNotFoundError as fault:
         raise InputError(f"{path} does not exist; check the path of the calendar.") from fault
     except (OSError, UnicodeDecodeError) as fault:
-        raise InputError(
-            f"{path} cannot be read as text ({fault}); export the calendar again as UTF-8."
-        ) from fault
+        raise InputError(f"{path} cannot be read as text ({fault}); export the calendar again as UTF-8.") from fault
     try:
         with warnings.catch_warnings():
             # A vendor's prefix before an IANA name ("/citadel.org/Europe/Berlin"): stripping it is right.
             warnings.filterwarnings("ignore", message=".*globally unique TZID")
             found: Any = Calendar.from_ical(text, multiple=True)
     except ValueError as fault:
-        raise InputError(
-            f"{path} is not an iCalendar file ({fault}); export the calendar again as .ics."
-        ) from fault
+        raise InputError(f"{path} is not an iCalendar file ({fault}); export the calendar again as .ics.") from fault
     calendars = [item for item in found if item.name == "VCALENDAR"]
     if not calendars:
         raise InputError(f"{path} holds no complete VCALENDAR; export the calendar again as .ics.")
@@ -81,9 +77,7 @@ def _rows(calendar: "Calendar", file: str, start: datetime, end: datetime) -> li
     try:
         found = of(calendar).between(start - MARGIN, end + MARGIN)
     except (InvalidCalendar, ValueError, KeyError) as fault:
-        raise InputError(
-            f"{file} has a recurrence that cannot be expanded ({fault}); correct its RRULE."
-        ) from fault
+        raise InputError(f"{file} has a recurrence that cannot be expanded ({fault}); correct its RRULE.") from fault
     rows = (_row(entry, whole_days) for entry in found if str(entry.get("STATUS", "")).upper() != "CANCELLED")
     return [row for row in rows if row[2] < end and row[3] > start]
 
@@ -113,9 +107,7 @@ def _check_entry(entry: "Component", file: str, floating: str | None, whole_days
     _check_order(entry, where, ZoneInfo(floating or whole_days or "UTC"))
 
 
-def _check_zoned(
-    entry: "Component", name: str, where: str, floating: str | None, whole_days: str | None
-) -> None:
+def _check_zoned(entry: "Component", name: str, where: str, floating: str | None, whole_days: str | None) -> None:
     moment = _value(entry, name)
     zone = entry[name].params.get("TZID")
     if not isinstance(moment, datetime):
@@ -162,7 +154,7 @@ def _kind(entry: "Component") -> str:
     return (next(filter(None, categories), own) or DEFAULT_KIND).lower()
 
 
-def _value(entry: "Component", name: str) -> Any:  # noqa: ANN401 - a date, a datetime or a timedelta, by name
+def _value(entry: "Component", name: str) -> Any:
     held: Any = entry[name]
     return held.dt
 

@@ -19,9 +19,7 @@ def distance_to_events(
     """
     slots = frame.select("slot").unique().sort("slot")
     for kind in kinds:
-        slots = slots.with_columns(
-            _distances(slots["slot"], events.filter(pl.col("kind") == kind), kind, cap)
-        )
+        slots = slots.with_columns(_distances(slots["slot"], events.filter(pl.col("kind") == kind), kind, cap))
     return frame.join(slots, on="slot", how="left", validate="m:1", maintain_order="left")
 
 
@@ -29,9 +27,7 @@ def _distances(slots: pl.Series, events: pl.DataFrame, kind: str, cap: timedelta
     windows = _merged(events)
     near = (
         slots.to_frame()
-        .join_asof(
-            windows.rename({"starts_at": "began", "ends_at": "ended"}), left_on="slot", right_on="began"
-        )
+        .join_asof(windows.rename({"starts_at": "began", "ends_at": "ended"}), left_on="slot", right_on="began")
         .join_asof(windows.select("starts_at"), left_on="slot", right_on="starts_at", strategy="forward")
     )
     under_way = pl.col("ended") > pl.col("slot")

@@ -36,7 +36,7 @@ def calendar(
     return calendar_slots(days, events, names, start, end, slot)
 
 
-def calendar_slots(  # noqa: PLR0917 - in the order of the flow: days, events, where, when, how fine
+def calendar_slots(
     days: pl.DataFrame,
     events: pl.DataFrame,
     zones: Iterable[str],
@@ -62,9 +62,9 @@ def calendar_slots(  # noqa: PLR0917 - in the order of the flow: days, events, w
         pl.int_range(count).alias("i"),
         (pl.lit(first, TS) + pl.int_range(count) * pl.lit(slot, pl.Duration("us"))).alias("slot"),
     )
-    marked = grid.join(
-        _marks(events, first, count, slot), on="i", how="left", maintain_order="left"
-    ).with_columns(pl.col("events").fill_null(pl.lit([], pl.List(pl.String))))
+    marked = grid.join(_marks(events, first, count, slot), on="i", how="left", maintain_order="left").with_columns(
+        pl.col("events").fill_null(pl.lit([], pl.List(pl.String)))
+    )
     local = [_labelled(marked, days.filter(pl.col("zone") == zone), zone) for zone in names]
     return conform(pl.concat(local), CALENDAR, "The calendar")
 

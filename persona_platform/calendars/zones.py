@@ -13,9 +13,7 @@ import polars as pl
 from persona_platform.errors import InputError
 from persona_platform.frames import TS
 
-NO_COUNTRY = frozenset(
-    ("CET", "EET", "MET", "WET", "EST", "MST", "HST", "EST5EDT", "CST6CDT", "MST7MDT", "PST8PDT")
-)
+NO_COUNTRY = frozenset(("CET", "EET", "MET", "WET", "EST", "MST", "HST", "EST5EDT", "CST6CDT", "MST7MDT", "PST8PDT"))
 """Clocks, not places: the tz database links them to a city since 2024b, and that city says nothing."""
 
 # A gap at the start of daylight saving is an hour or less, the largest on record a whole day (Samoa, 2011).
@@ -46,9 +44,7 @@ def check_zone(name: str | None, where: str) -> str:
     Raises :class:`InputError` when it is missing or unknown, with the nearest valid name.
     """
     if not name:
-        raise InputError(
-            f"{where} has no zone; zone is mandatory on every calendar entry, for instance Europe/Berlin."
-        )
+        raise InputError(f"{where} has no zone; zone is mandatory on every calendar entry, for instance Europe/Berlin.")
     if name not in zone_names():
         near = nearest_zone(name)
         fix = f"did you mean {near}?" if near else "write an IANA name such as Europe/Berlin or UTC."

@@ -59,8 +59,7 @@ def _checked(limits: pl.DataFrame) -> pl.DataFrame:
     unknown = guards.filter(~pl.col("mode").is_in(MODES).fill_null(value=False))
     if unknown.height:
         raise InputError(
-            f"Target {unknown['target'][0]} has the mode {unknown['mode'][0]!r}; "
-            f"it must be one of {', '.join(MODES)}."
+            f"Target {unknown['target'][0]} has the mode {unknown['mode'][0]!r}; it must be one of {', '.join(MODES)}."
         )
     return guards
 
@@ -68,9 +67,7 @@ def _checked(limits: pl.DataFrame) -> pl.DataFrame:
 def _refuse_repeats(frame: pl.DataFrame, key: list[str], what: str) -> None:
     repeated = frame.filter(pl.struct(key).is_duplicated())
     if repeated.height:
-        raise InputError(
-            f"{what} has target {repeated['target'][0]} with the same {' and '.join(key)} more than once."
-        )
+        raise InputError(f"{what} has target {repeated['target'][0]} with the same {' and '.join(key)} more than once.")
 
 
 def _planned(plan: pl.DataFrame, base: pl.DataFrame, now: datetime, width: timedelta) -> pl.DataFrame:
@@ -82,9 +79,7 @@ def _planned(plan: pl.DataFrame, base: pl.DataFrame, now: datetime, width: timed
     rows = conform(plan, PLAN, "The plan")
     _refuse_repeats(rows, ["target", "slot"], "The plan")
     if rows["needed"].null_count():
-        raise InputError(
-            "The plan has a row without needed; make it with make_plan, which refuses such a row."
-        )
+        raise InputError("The plan has a row without needed; make it with make_plan, which refuses such a row.")
     ends = pl.col("slot") + width
     at_lead = ends > pl.col("lead_at")
     return (

@@ -87,9 +87,7 @@ def make_plan(
 def _combined(demand: pl.DataFrame, targets: pl.DataFrame) -> pl.DataFrame:
     names = conform(targets, TARGETS, "The targets").select("target")
     rows = (
-        conform(demand, DEMAND, "The demand")
-        .filter(pl.col("route") == "combined")
-        .join(names, on="target", how="semi")
+        conform(demand, DEMAND, "The demand").filter(pl.col("route") == "combined").join(names, on="target", how="semi")
     )
     for name in ("mean", "q_kappa", *QUANTILES):
         bad = rows.filter(~pl.col(name).is_finite().fill_null(value=False))
@@ -128,11 +126,7 @@ def _history(observed: pl.DataFrame, slot: timedelta, cycle: timedelta | None) -
     """target, history_s, cycle_s, data_until, over the slots in which the demand was read."""
     first, last = pl.col("slot").min(), pl.col("slot").max()
     span = pl.col("span")
-    relied = (
-        pl.when(span >= 2 * WEEK).then(pl.lit(WEEK)).otherwise(pl.lit(DAY))
-        if cycle is None
-        else pl.lit(cycle)
-    )
+    relied = pl.when(span >= 2 * WEEK).then(pl.lit(WEEK)).otherwise(pl.lit(DAY)) if cycle is None else pl.lit(cycle)
     return (
         conform(observed, OBSERVED, "The observed demand")
         .filter(pl.col("demand").is_finite())

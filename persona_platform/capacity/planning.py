@@ -82,9 +82,7 @@ class Routes:
     """target, slot, persona_id, expected (units)."""
 
 
-def fit_models(
-    history: History, sizing: Sizing, *, until: datetime, previous: Catalog | None, seed: int
-) -> Models:
+def fit_models(history: History, sizing: Sizing, *, until: datetime, previous: Catalog | None, seed: int) -> Models:
     """Personas, hazards and direct forecasters from what was read before ``until``."""
     past = history.before(until)
     learned = learn(past.needs, past.workloads, past.calendar, slot=past.slot, previous=previous, seed=seed)

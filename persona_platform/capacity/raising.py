@@ -49,8 +49,7 @@ def raise_(facts: pl.DataFrame, now: datetime) -> pl.DataFrame:
     alone = pl.when(pl.col("mode") == "propose").then(floor).otherwise(_without_approval())
     capped = _cap(rows.with_columns(asked=pl.col("to")), "approval", _not_below(alone, approved))
     paid = pl.all_horizontal(
-        (left.is_null() | (pl.col("extension") <= left + TOLERANCE))
-        for left in (left_today, pl.col("left_total"))
+        (left.is_null() | (pl.col("extension") <= left + TOLERANCE)) for left in (left_today, pl.col("left_total"))
     )
     stays = pl.col("renewable") & (pl.col("to") == floor)
     return capped.with_columns(

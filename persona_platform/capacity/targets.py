@@ -164,9 +164,7 @@ def _mean_demand(needs: pl.DataFrame, workloads: pl.DataFrame) -> dict[str, dict
 
 def _automatic(means: Mapping[str, float]) -> dict[str, float]:
     present = [name for name, mean in means.items() if mean is not None and mean > 0]
-    chosen = [n for n in SIZED_RESOURCES if n in present] or [n for n in SERVED_ACTIVITIES if n in present][
-        :1
-    ]
+    chosen = [n for n in SIZED_RESOURCES if n in present] or [n for n in SERVED_ACTIVITIES if n in present][:1]
     return {name: means[name] / UNITS_OF_MEAN_DEMAND for name in chosen}
 
 
@@ -175,8 +173,7 @@ def _no_unit(target: Target, workloads: pl.DataFrame) -> str:
     if target.pool not in pools:
         named = ", ".join(pools[:8]) or "none"
         return (
-            f"Target {target.name} has no unit: no workload belongs to its pool {target.pool}; "
-            f"the pools are {named}."
+            f"Target {target.name} has no unit: no workload belongs to its pool {target.pool}; the pools are {named}."
         )
     return (
         f"Target {target.name} has no unit: the workloads of pool {target.pool} have no demand above 0 of "

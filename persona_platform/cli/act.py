@@ -1,4 +1,4 @@
-"""Commands that act or explain an action: ``provision``, ``explain``, ``approve``, ``reject``, ``pause``, ``resume``."""
+"""Commands that act or explain: ``provision``, ``explain``, ``approve``, ``reject``, ``pause``, ``resume``."""
 
 import getpass
 import json

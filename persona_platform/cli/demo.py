@@ -133,14 +133,25 @@ def run(project: Project, instants: Instants, console: Console) -> None:
     from persona_platform.automation.demonstration import release
     from persona_platform.cli.comparison import replay_last_days
 
-    sources = [project.home / "samples", project.home / "samples_late.parquet", project.home / "samples_with_faults.csv"]
+    sources = [
+        project.home / "samples",
+        project.home / "samples_late.parquet",
+        project.home / "samples_with_faults.csv",
+    ]
     ingest_files(project, sources, at=instants.first, console=console)
     # learned from what was known two days before: the replay below then sees nothing that it is judged on
     plan_now(project, at=instants.first - REPLAYED, console=console, refit=True)
     replay_last_days(project, instants.first, REPLAYED, console)
     plan_now(project, at=instants.first, console=console)
     live_through(project, instants.first, console)
-    run_job(project, "observe_capacity", location="provisioning", at=instants.first, console=console, title="Observe")
+    run_job(
+        project,
+        "observe_capacity",
+        location="provisioning",
+        at=instants.first,
+        console=console,
+        title="Observe",
+    )
     walk_hour(project, instants, console)
     release(project.home, instants.last)
     plan_now(project, at=instants.last, console=console)

@@ -79,7 +79,9 @@ def check() -> None:
 
 
 @click.command()
-@click.option("--out", "folder", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where to write.")
+@click.option(
+    "--out", "folder", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where to write."
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--workloads", default=60, show_default=True, type=click.IntRange(1))
 @click.option("--days", default=28, show_default=True, type=click.IntRange(1))

@@ -68,7 +68,9 @@ def frame_table(title: str, frame: pl.DataFrame, *, right: tuple[str, ...] = ())
     shown = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
     for name, dtype in frame.schema.items():
         shown.add_column(
-            name.replace("_", " "), justify="right" if dtype.is_numeric() or name in right else "left", overflow="fold"
+            name.replace("_", " "),
+            justify="right" if dtype.is_numeric() or name in right else "left",
+            overflow="fold",
         )
     for row in frame.iter_rows():
         shown.add_row(*(_cell(v) for v in row))

@@ -28,7 +28,12 @@ def ingest(paths: tuple[Path, ...], replace: bool, at: datetime | None) -> None:
 
 
 def ingest_files(
-    project: Project, paths: list[Path], *, replace: bool = False, at: datetime | None = None, console: Console
+    project: Project,
+    paths: list[Path],
+    *,
+    replace: bool = False,
+    at: datetime | None = None,
+    console: Console,
 ) -> Any:
     """Runs the ingest job over the days that the files touch and says what it took in."""
     from persona_platform.utilization.span import day_span
@@ -62,7 +67,9 @@ def expand(paths: list[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix in (".parquet", ".csv") and not p.name.startswith("."))
+            inside = sorted(
+                p for p in path.iterdir() if p.suffix in (".parquet", ".csv") and not p.name.startswith(".")
+            )
             if not inside:
                 raise InputError(f"{path} holds no .parquet or .csv file: name the files to ingest.")
             files += inside

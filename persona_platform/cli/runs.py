@@ -71,7 +71,11 @@ def run_job(
             config["resources"] = {"project": {"config": {"home": str(project.home), "at": at.isoformat()}}}
         with redirect_stdout(io.StringIO()):  # dbt's own log, which Dagster keeps with the run
             result = definition.execute_in_process(
-                instance=instance, run_id=run_id, run_config=config, tags=dict(tags or {}), raise_on_error=True
+                instance=instance,
+                run_id=run_id,
+                run_config=config,
+                tags=dict(tags or {}),
+                raise_on_error=True,
             )
     console.print(f"{title}: {time.monotonic() - started:.0f} s", style="dim")
     return result

@@ -84,14 +84,29 @@ def duration_text(seconds: float) -> str:
 def _show_persona(p: Persona) -> None:
     out.print(f"[bold]{p.persona_id}  {p.name}[/bold]  (version {p.version}, {p.kind})")
     out.print(p.description)
-    out.print(f"Priority {p.priority}, sized at its {p.sla:.2f} quantile; stability {p.stability:.2f}, drift {p.drift:.2f}.")
-    sizes = [{"size": size_text(s.amounts), "storage": s.storage_class or "-", "probability": s.probability,
-              "": "█" * round(30 * s.probability)} for s in p.requirement.sizes]
+    out.print(
+        f"Priority {p.priority}, sized at its {p.sla:.2f} quantile; stability {p.stability:.2f}, drift {p.drift:.2f}."
+    )
+    sizes = [
+        {
+            "size": size_text(s.amounts),
+            "storage": s.storage_class or "-",
+            "probability": s.probability,
+            "": "█" * round(30 * s.probability),
+        }
+        for s in p.requirement.sizes
+    ]
     out.print(frame_table("Needs", pl.DataFrame(sizes)))
     survival = p.duration.survival
     steps = sorted({min(round(i * (len(survival) - 1) / 9), len(survival) - 1) for i in range(10)})
-    lasting = [{"longer than": duration_text(i * p.duration.slot_s), "probability": survival[i],
-                "": "█" * round(30 * survival[i])} for i in steps]
+    lasting = [
+        {
+            "longer than": duration_text(i * p.duration.slot_s),
+            "probability": survival[i],
+            "": "█" * round(30 * survival[i]),
+        }
+        for i in steps
+    ]
     out.print(frame_table(f"Duration (median {duration_text(p.duration.median_s)})", pl.DataFrame(lasting)))
     out.print("Recurrence: starts per member and hour, local time")
     top = max(p.recurrence.intensity) or 1.0

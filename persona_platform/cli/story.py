@@ -67,7 +67,9 @@ def tell(project: Project, first: datetime, out: Console) -> None:
     likely = snapshot.persona_outlook(timedelta(hours=1)).head(15)
     out.print(frame_table(f"Within an hour of {snapshot.origin:%H:%M} UTC", likely))
     out.rule("The plan")
-    out.print(frame_table("Demand within an hour, in units, beside capacity", snapshot.demand_within(timedelta(hours=1))))
+    out.print(
+        frame_table("Demand within an hour, in units, beside capacity", snapshot.demand_within(timedelta(hours=1)))
+    )
     out.rule("What was provisioned, and why")
     shown = action_rows(done.actions.filter(pl.col("decided_at") <= first).select(ACTIONS.keys()))
     out.print(frame_table(f"Decided at {first:%H:%M} UTC", shown))

@@ -100,9 +100,7 @@ def _moment(name: str) -> pl.Expr:
 def _reached(actions: pl.DataFrame, inventories: pl.DataFrame, now: datetime) -> pl.DataFrame:
     """key, ready_at (first seen at the floor), most (usable), while the action stood."""
     seen = conform(inventories, INVENTORY, "The inventories").select("target", "observed_at", "usable")
-    while_it_stood = pl.col("observed_at").is_between(
-        "requested_at", pl.min_horizontal("expires_at", pl.lit(now, TS))
-    )
+    while_it_stood = pl.col("observed_at").is_between("requested_at", pl.min_horizontal("expires_at", pl.lit(now, TS)))
     return (
         actions.join(seen, on="target")
         .filter(while_it_stood)
@@ -122,9 +120,7 @@ def _peaks(actions: pl.DataFrame, observed: pl.DataFrame, now: datetime) -> pl.D
     return (
         actions.join(slots, on="target")
         .filter(
-            (ends > pl.col("need_at"))
-            & (pl.col("slot") < pl.col("expires_at"))
-            & (pl.col("slot") < pl.lit(now, TS))
+            (ends > pl.col("need_at")) & (pl.col("slot") < pl.col("expires_at")) & (pl.col("slot") < pl.lit(now, TS))
         )
         .group_by("key")
         .agg(peak_demand=pl.col("demand").max())

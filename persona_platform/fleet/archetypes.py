@@ -79,9 +79,7 @@ JOB_SIZES: Final = (Size("16 cores", 16, 64, 0.8), Size("32 cores", 32, 128, 0.2
 REPLICAS: Final = (Size("8 cores", 8, 16, 0.3), Size("16 cores", 16, 32, 0.5), Size("24 cores", 24, 48, 0.2))
 
 
-def _job(
-    persona: str, sizes: tuple[Size, ...], timing: Timing, duration: Duration, traffic: Traffic = JOB
-) -> Play:
+def _job(persona: str, sizes: tuple[Size, ...], timing: Timing, duration: Duration, traffic: Traffic = JOB) -> Play:
     """Work that runs as hard as its size lets it, each time with a newly drawn size."""
     return Play(persona, sizes, timing, duration, "activation", "flat", traffic, sway=0.15, rough=0.025)
 

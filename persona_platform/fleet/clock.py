@@ -93,9 +93,7 @@ class Clock:
     def local(self, zone: str) -> LocalTime:
         """The local time of a zone at each slot."""
         utc = self.instants(np.arange(self.count))
-        naive = (
-            utc.dt.convert_time_zone(zone).dt.replace_time_zone(None).dt.epoch("us").to_numpy() // 60_000_000
-        )
+        naive = utc.dt.convert_time_zone(zone).dt.replace_time_zone(None).dt.epoch("us").to_numpy() // 60_000_000
         ordinal, minute = naive // 1440, naive % 1440
         days = _days(zone, int(ordinal.min()), int(ordinal.max()))
         day = ordinal - days.ordinal[0]

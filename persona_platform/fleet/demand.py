@@ -45,9 +45,7 @@ def needs(stage: Stage, workload: Workload, played: Played) -> Needs:
         is_job |= here & (play.curve == "flat")
     level = _grown(stage, workload) * np.where(active, cores * factor, base)
     each = stage.clock.readings
-    noise = np.exp(
-        stage.spec.noise * np.repeat(rough, each) * workload.draws.normal("rough", stage.reading_minutes)
-    )
+    noise = np.exp(stage.spec.noise * np.repeat(rough, each) * workload.draws.normal("rough", stage.reading_minutes))
     wanted = np.repeat(level, each) * noise
     background = np.repeat(_grown(stage, workload) * base, each) * noise
     job = np.repeat(is_job, each)

@@ -82,9 +82,7 @@ def _campaigns(seed: int, begin: date, end: date) -> list[tuple[str, str, dateti
 
 def _months(begin: date, end: date) -> list[date]:
     """The first days of the months that touch the span."""
-    firsts = (
-        date(begin.year + (begin.month - 1 + i) // 12, (begin.month - 1 + i) % 12 + 1, 1) for i in count()
-    )
+    firsts = (date(begin.year + (begin.month - 1 + i) // 12, (begin.month - 1 + i) % 12 + 1, 1) for i in count())
     months = []
     for first in firsts:
         if first >= end:

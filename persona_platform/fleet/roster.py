@@ -47,9 +47,7 @@ class Workload:
         """What its level at rest is a share of."""
         play = self.archetype.base or self.archetype.play
         assert play is not None
-        return (
-            self.size(play) if play.drawn_per == "workload" else min(play.sizes, key=lambda size: size.cores)
-        )
+        return self.size(play) if play.drawn_per == "workload" else min(play.sizes, key=lambda size: size.cores)
 
 
 def pick(play: Play, draw: float) -> int:

@@ -42,9 +42,7 @@ class FleetSpec:
             if moment.tzinfo is None or moment.utcoffset() != timedelta(0):
                 raise InputError(f"The fleet's {name} is {moment}; give it with the zone UTC.")
             if (moment - datetime(2000, 1, 1, tzinfo=UTC)) % self.truth_slot:
-                raise InputError(
-                    f"The fleet's {name}, {moment}, is not the start of a {self.truth_slot} slot."
-                )
+                raise InputError(f"The fleet's {name}, {moment}, is not the start of a {self.truth_slot} slot.")
         if self.end <= self.start:
             raise InputError(f"The fleet would end at {self.end}, not after its start at {self.start}.")
         if self.step < timedelta(minutes=1) or self.truth_slot % self.step or DAY % self.truth_slot:

@@ -48,8 +48,7 @@ def record(stage: Stage, workload: Workload, needs: Needs) -> Recorded:
     return Recorded(
         {name: values[shown] for name, values in metrics.items()},
         ~_missing(stage, draws)[shown],
-        draws.uniform("late", minutes // 60)
-        < stage.spec.late_share,  # an hour at a time: a buffer that was stuck
+        draws.uniform("late", minutes // 60) < stage.spec.late_share,  # an hour at a time: a buffer that was stuck
     )
 
 
@@ -59,9 +58,7 @@ def _traffic(stage: Stage, workload: Workload, needs: Needs) -> dict[str, Floats
     served = archetype.base or archetype.play
     plays = [part.play for part in workload.parts]
     job = next((play.traffic for play in reversed(plays) if play.curve == "flat"), None)
-    served_traffic = next(
-        (play.traffic for play in plays if play.curve != "flat"), served.traffic if served else None
-    )
+    served_traffic = next((play.traffic for play in plays if play.curve != "flat"), served.traffic if served else None)
     assert served_traffic is not None
     busy_jobs = np.minimum(needs.working, workload.alloc)
     busy_serving = np.maximum(needs.cpu_cores - busy_jobs, 0.0)
@@ -109,12 +106,7 @@ def _stored(stage: Stage, workload: Workload) -> Floats:
     days = np.maximum(0.0, (minutes - stage.minutes[stage.clock.lead]) / 1440.0)
     scale = 0.5 + workload.draws.one("stored")
     since_compaction = (minutes % 1440) / 1440.0
-    return (
-        GIB
-        * workload.archetype.stored_gib
-        * scale
-        * (1.2 - 0.2 * np.exp(-days / 60.0) + 0.005 * since_compaction)
-    )
+    return GIB * workload.archetype.stored_gib * scale * (1.2 - 0.2 * np.exp(-days / 60.0) + 0.005 * since_compaction)
 
 
 def _missing(stage: Stage, draws: Draws) -> Bools:
@@ -139,9 +131,7 @@ def samples(stage: Stage, recorded: list[tuple[str, Recorded]]) -> tuple[pl.Data
     for workload_id, reading in recorded:
         for kept, group in ((~reading.late, in_time), (reading.late, late)):
             rows = np.flatnonzero(reading.kept & kept)
-            group.extend(
-                (workload_id, name, instants[rows], values[rows]) for name, values in reading.metrics.items()
-            )
+            group.extend((workload_id, name, instants[rows], values[rows]) for name, values in reading.metrics.items())
     return _long(in_time), _long(late)
 
 

@@ -59,9 +59,7 @@ def write(fleet: Fleet | FleetSpec, out: Path, *, until: datetime | None = None)
         _without_stale_parts(out / folder, parts)
 
 
-def held_rows(
-    out: Path, since: datetime, until: datetime, *, step: timedelta = timedelta(minutes=15)
-) -> pl.DataFrame:
+def held_rows(out: Path, since: datetime, until: datetime, *, step: timedelta = timedelta(minutes=15)) -> pl.DataFrame:
     """The held samples that became over after ``since`` and by ``until``: what a schedule releases next."""
     over_at = _over_at(step)
     return pl.scan_parquet(out / _HELD / "part-*.parquet").filter(over_at > since, over_at <= until).collect()

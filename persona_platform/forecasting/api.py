@@ -122,9 +122,7 @@ def _checked(horizon: int, quantiles: "Sequence[float]") -> Floats:
         raise InputError(f"horizon is {horizon}; it counts steps and is at least 1.")
     levels = np.unique(np.asarray(quantiles, dtype=np.float64))
     if not levels.size or not np.all((levels > 0) & (levels < 1)):
-        raise InputError(
-            f"quantiles are {list(quantiles)}; give at least one, each between 0 and 1 exclusive."
-        )
+        raise InputError(f"quantiles are {list(quantiles)}; give at least one, each between 0 and 1 exclusive.")
     return levels
 
 

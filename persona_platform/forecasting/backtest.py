@@ -64,9 +64,7 @@ def observed_maxima(observed: pl.DataFrame, targets: pl.DataFrame) -> pl.DataFra
         conform(targets, TARGETS, "targets").select("target", "hold_slots"), on="target"
     )
     parts = [
-        part.sort("slot").select(
-            "target", "slot", window_max(part.sort("slot")["demand"], hold).alias("actual")
-        )
+        part.sort("slot").select("target", "slot", window_max(part.sort("slot")["demand"], hold).alias("actual"))
         for (_, hold), part in of_target.group_by("target", "hold_slots", maintain_order=True)
         if isinstance(hold, int)
     ]

@@ -110,9 +110,7 @@ def _relative(loss: float, bar: float) -> float:
 def _best_weights(forecasts: Floats, actual: Floats, kappa: Floats) -> Floats:
     """The weights on a grid of tenths with the lowest pinball loss of the averaged quantile."""
     count = forecasts.shape[1]
-    grid = (
-        np.array([point for point in product(range(_GRID + 1), repeat=count) if sum(point) == _GRID]) / _GRID
-    )
+    grid = np.array([point for point in product(range(_GRID + 1), repeat=count) if sum(point) == _GRID]) / _GRID
     loss = [float(pinball(actual, forecasts @ point, kappa).mean()) for point in grid]
     return grid[int(np.argmin(loss))]
 

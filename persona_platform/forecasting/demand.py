@@ -67,19 +67,15 @@ def fit_demand(
     zones = _zones(targets, workloads)
     panel = _panel(observed, targets, zones, slot, until - LEARN_FROM, until)
     if not panel.ids:
-        raise InputError(
-            f"No target has observed demand before {until:%Y-%m-%d %H:%M}; ingest history first."
-        )
+        raise InputError(f"No target has observed demand before {until:%Y-%m-%d %H:%M}; ingest history first.")
     kinds = event_kinds(calendar)
     past = Past(panel, natural_periods(slot), day_facts(calendar, list(zones.values()), kinds))
     # Never farther than a third of the longest history: beyond it there are hardly two origins to learn from.
     farthest = int(min(max(_FARTHEST // slot, 1), max(int(panel.lengths.max()) // 3, 1)))
-    return DirectModel(
-        slot, until, kinds, zones, fit_gradient(past, farthest, seed=seed), error_tables(past, farthest)
-    )
+    return DirectModel(slot, until, kinds, zones, fit_gradient(past, farthest, seed=seed), error_tables(past, farthest))
 
 
-def direct_demand(  # noqa: PLR0917 (in the order of the flow: model, past, calendar, when, what)
+def direct_demand(
     model: DirectModel,
     observed: pl.DataFrame,
     calendar: pl.DataFrame,
@@ -110,9 +106,7 @@ def direct_demand(  # noqa: PLR0917 (in the order of the flow: model, past, cale
     at = np.array([kappa[name] for name in panel.ids])[series]
     keys = {
         "target": pl.Series(panel.ids, dtype=pl.String).gather(series),
-        "slot": pl.Series(panel.times(series, rows.target))
-        .cast(pl.Datetime("us"))
-        .dt.replace_time_zone("UTC"),
+        "slot": pl.Series(panel.times(series, rows.target)).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
     }
     return pl.concat(
         demand_rows(quantiles, at, origin=origin, route=route, **keys) for route, quantiles in routes.items()
@@ -147,13 +141,11 @@ def from_bytes(content: bytes) -> DirectModel:
     """The model that :func:`to_bytes` wrote. Only for bytes of our own: reading runs code."""
     model = pickle.loads(content)  # noqa: S301  # fitted trees have no other form; the file is our own
     if not isinstance(model, DirectModel):
-        raise InputError(
-            f"These bytes hold a {type(model).__name__}, not a DirectModel; refit the forecasts."
-        )
+        raise InputError(f"These bytes hold a {type(model).__name__}, not a DirectModel; refit the forecasts.")
     return model
 
 
-def _panel(  # noqa: PLR0917 (private, all of one kind)
+def _panel(
     observed: pl.DataFrame,
     targets: pl.DataFrame,
     zones: Mapping[str, str],
@@ -162,17 +154,13 @@ def _panel(  # noqa: PLR0917 (private, all of one kind)
     end: datetime,
 ) -> Panel:
     """Demand from `start` to before `end` of the targets read there; each ends at the slot before `end`."""
-    wanted = (
-        conform(targets, TARGETS, "targets").select("target", "hold_slots").unique("target", keep="first")
-    )
+    wanted = conform(targets, TARGETS, "targets").select("target", "hold_slots").unique("target", keep="first")
     step_us = slot // timedelta(microseconds=1)
     read = (
         conform(observed, OBSERVED, "observed demand")
         .filter((pl.col("slot") < end) & (pl.col("slot") >= start) & pl.col("demand").is_finite())
         .join(wanted, on="target")
-        .with_columns(
-            back=(pl.lit(end).cast(OBSERVED["slot"]) - pl.col("slot")).dt.total_microseconds() // step_us
-        )
+        .with_columns(back=(pl.lit(end).cast(OBSERVED["slot"]) - pl.col("slot")).dt.total_microseconds() // step_us)
         .filter(pl.col("back") >= 1)
         .sort("target", "slot")
     )

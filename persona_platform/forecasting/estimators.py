@@ -61,9 +61,7 @@ class _QuantileForecaster(BaseForecaster):
         median = self._at(fh, [0.5])[:, 0]
         return pd.Series(median, index=fh.to_absolute_index(self.cutoff), name=self._name)
 
-    def _predict_quantiles(
-        self, fh: ForecastingHorizon, X: pd.DataFrame | None, alpha: list[float]
-    ) -> pd.DataFrame:
+    def _predict_quantiles(self, fh: ForecastingHorizon, X: pd.DataFrame | None, alpha: list[float]) -> pd.DataFrame:
         del X
         columns = pd.MultiIndex.from_product([self._get_varnames(), alpha])
         return pd.DataFrame(self._at(fh, alpha), index=fh.to_absolute_index(self.cutoff), columns=columns)

@@ -92,10 +92,7 @@ def feature_names(past: Past) -> list[str]:
     """Names of the columns of :func:`feature_matrix`."""
     names = ["ahead", "hold", "newest", *(f"lag {lag}" for lag in _LAGS), "mean 4", "deviation 4"]
     for period in past.periods:
-        names += [
-            f"{what} {period}"
-            for what in ("mean", "deviation", "ago", "cycles mean", "move", "ago at origin")
-        ]
+        names += [f"{what} {period}" for what in ("mean", "deviation", "ago", "cycles mean", "move", "ago at origin")]
     if past.panel.zones is None:
         return names
     return [*names, "hour of day", "day of week", *past.facts.names, *past.influences.names]

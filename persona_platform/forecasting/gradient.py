@@ -40,9 +40,7 @@ class GradientModel:
     spread: Spread
     line: BaseLine
     telling: Ints  # columns of the features that differ between rows
-    boosters: tuple[
-        Any, ...
-    ]  # one per level: a fitted HistGradientBoostingRegressor, or Flat; or none at all
+    boosters: tuple[Any, ...]  # one per level: a fitted HistGradientBoostingRegressor, or Flat; or none at all
 
 
 def fit_gradient(past: Past, max_ahead: int, *, seed: int, rows: int = ROWS) -> GradientModel:
@@ -76,9 +74,7 @@ def gradient_quantiles(model: GradientModel, past: Past, rows: Rows) -> Floats:
         with _thread_pools().limit(limits=_free_threads(), user_api="openmp"):
             raw = [booster.predict(features[:, model.telling]) for booster in model.boosters]
         move = move + spread.of(near.series, near.ahead)[:, None] * np.column_stack(raw)
-    return np.sort(
-        newest[:, None] + level[:, None] * np.broadcast_to(move, (rows.series.size, len(LEVELS))), axis=1
-    )
+    return np.sort(newest[:, None] + level[:, None] * np.broadcast_to(move, (rows.series.size, len(LEVELS))), axis=1)
 
 
 def sample_rows(past: Past, max_ahead: int, count: int, seed: int) -> Rows:
@@ -159,7 +155,7 @@ class Flat:
 
 
 @cache
-def _thread_pools() -> Any:  # noqa: ANN401 (threadpoolctl is loaded only here)
+def _thread_pools() -> Any:
     # Also loads scikit-learn's OpenMP, which a controller made before it would not see.
     import sklearn.ensemble  # noqa: F401
     from threadpoolctl import ThreadpoolController

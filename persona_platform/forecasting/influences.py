@@ -71,11 +71,7 @@ def influences(covariates: pl.DataFrame | None) -> Influences:
         .sort("series", "metric", "ts", "known_at")
         .unique(["series", "metric", "ts"], keep="first", maintain_order=True)
     )
-    largest = (
-        rows.group_by("series", "metric")
-        .len()
-        .sort("len", "series", "metric", descending=[True, False, False])
-    )
+    largest = rows.group_by("series", "metric").len().sort("len", "series", "metric", descending=[True, False, False])
     made = []
     for series, metric, _ in largest.head(_MOST).iter_rows():
         part = rows.filter((pl.col("series") == series) & (pl.col("metric") == metric))

@@ -28,9 +28,7 @@ CHUNK: Final = 1_500_000
 EXPECTED: Final = {"target": pl.String, "slot": TS, "persona_id": pl.String, "expected": pl.Float64}
 
 _OF_ACTIVATION: Final = 0.5  # share of what is not shared that an activation keeps for its whole length
-_NODES: Final = ndtri(
-    (np.arange(32) + 0.5) / 32
-)  # normal scores over which a blended requirement is averaged
+_NODES: Final = ndtri((np.arange(32) + 0.5) / 32)  # normal scores over which a blended requirement is averaged
 
 
 class Paths(Protocol):
@@ -55,7 +53,7 @@ class Mixture:
     expected: pl.DataFrame
 
 
-def mixture_demand(  # noqa: PLR0917 (in the order of the flow)
+def mixture_demand(
     simulated: Paths,
     needs: pl.DataFrame,
     membership: pl.DataFrame,
@@ -99,10 +97,7 @@ def mixture_demand(  # noqa: PLR0917 (in the order of the flow)
     for pool in sorted(set(targets["pool"]) & set(of_workload)):
         totals = _pool_totals(simulated.patterns, np.flatnonzero(of_workload == pool), table, shocks, rng)
         for name, kappa, hold in (
-            targets.filter(pl.col("pool") == pool)
-            .sort("target")
-            .select("target", "kappa", "hold_slots")
-            .iter_rows()
+            targets.filter(pl.col("pool") == pool).sort("target").select("target", "kappa", "hold_slots").iter_rows()
         ):
             amounts = dict(units.filter(pl.col("target") == name).select("need", "amount").iter_rows())
             of = [column for column, need in enumerate(wanted) if need in amounts]
@@ -123,7 +118,7 @@ class _Totals(NamedTuple):
     expected: Floats  # (needs, personas, slots)
 
 
-def _observations(  # noqa: PLR0917 (private)
+def _observations(
     needs: pl.DataFrame,
     membership: pl.DataFrame,
     workloads: pl.DataFrame,
@@ -206,7 +201,7 @@ def _memory(table: Requirements, some: Ints, slots: int) -> Floats:
     return table.memory[some][:, None] ** steps
 
 
-def _ranks(  # noqa: PLR0917 (private: what a path is made of)
+def _ranks(
     cell: Ints,
     begun: Ints,
     running: np.ndarray,
@@ -223,9 +218,7 @@ def _ranks(  # noqa: PLR0917 (private: what a path is made of)
     """
     paths = cell.shape[0]
     shared = table.shared
-    score = (
-        np.sqrt(1 - shared) * np.sqrt(1 - _OF_ACTIVATION) * rng.standard_normal(cell.shape, dtype=np.float32)
-    )
+    score = np.sqrt(1 - shared) * np.sqrt(1 - _OF_ACTIVATION) * rng.standard_normal(cell.shape, dtype=np.float32)
     own = rng.standard_normal(cell.shape, dtype=np.float32)
     score += np.sqrt((1 - shared) * _OF_ACTIVATION) * np.take_along_axis(own, begun, axis=2)
     if shared > 0:
@@ -261,7 +254,7 @@ def _expected(cell: Ints, running: np.ndarray, memory: Floats, some: Ints, table
     return total
 
 
-def _distribution(  # noqa: PLR0917 (private)
+def _distribution(
     paths: Floats, target: str, kappa: float, hold: int, origin: datetime, when: pl.Series
 ) -> pl.DataFrame:
     """DEMAND rows of one target from its demand on each path, (paths, slots)."""

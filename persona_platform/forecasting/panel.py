@@ -184,9 +184,7 @@ def panel_from_history(history: pl.DataFrame, step: timedelta, zone: str | None 
     read = np.bincount(index, ~np.isnan(gridded["value"].to_numpy()), minlength=count)
     if not read.all():
         unread = series["series_id"][int(np.argmin(read))]
-        raise InputError(
-            f"history has no finite value for the series {unread}; leave it out or give a reading."
-        )
+        raise InputError(f"history has no finite value for the series {unread}; leave it out or give a reading.")
     return Panel(
         ids=tuple(series["series_id"]),
         values=values,
@@ -204,9 +202,7 @@ def _readings(history: pl.DataFrame) -> pl.DataFrame:
         raise InputError(f"history lacks {', '.join(missing)}; it needs series_id, ts and value.")
     ts_type = history.schema["ts"]
     if not isinstance(ts_type, pl.Datetime) and ts_type != pl.Date:
-        raise InputError(
-            f"history has ts as {ts_type}; it must be a timestamp (without a zone it is read as UTC)."
-        )
+        raise InputError(f"history has ts as {ts_type}; it must be a timestamp (without a zone it is read as UTC).")
     if not history.schema["value"].is_numeric():
         raise InputError(f"history has value as {history.schema['value']}; it must be numeric.")
     ts = pl.col("ts").cast(pl.Datetime("us")) if ts_type == pl.Date else pl.col("ts").dt.cast_time_unit("us")

@@ -46,9 +46,7 @@ def local_offset_us(us: Ints, zones: Sequence[str], series: Ints) -> Ints:
     of_series = np.asarray(zones)
     for zone in set(zones) - {"UTC"}:
         mine = (of_series == zone)[series]
-        local = (
-            pl.Series(us[mine]).cast(pl.Datetime("us")).dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
-        )
+        local = pl.Series(us[mine]).cast(pl.Datetime("us")).dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
         wall = local.dt.replace_time_zone(None).to_physical().to_numpy()
         result[mine] = wall - us[mine]
     return result
@@ -128,11 +126,7 @@ def day_facts(calendar: pl.DataFrame | None, zones: Sequence[str], kinds: Sequen
         pl.col("is_month_begin").cast(pl.Float64),
         pl.col("is_month_end").cast(pl.Float64),
         *(
-            pl.col("events")
-            .list.contains(kind)
-            .fill_null(value=False)
-            .cast(pl.Float64)
-            .alias(f"event {kind}")
+            pl.col("events").list.contains(kind).fill_null(value=False).cast(pl.Float64).alias(f"event {kind}")
             for kind in kinds
         ),
     )

@@ -75,9 +75,7 @@ def requirements(
         slot: the planning interval.
     """
     index = pl.DataFrame({"workload_id": workload_ids}, schema={"workload_id": pl.String}).with_row_index("w")
-    seen = observed.join(index, on="workload_id").with_columns(
-        pl.col(needs).fill_null(0.0), pl.col("w").cast(pl.Int64)
-    )
+    seen = observed.join(index, on="workload_id").with_columns(pl.col(needs).fill_null(0.0), pl.col("w").cast(pl.Int64))
     named = persona_of.join(index, on="workload_id").with_columns(pl.col("w").cast(pl.Int64))
     top = max(highest, *(int(frame["pattern"].to_numpy().max(initial=0)) for frame in (seen, named)))
     width = top + 2
@@ -87,9 +85,9 @@ def requirements(
         .filter(pl.int_range(pl.len(), 0, -1).over("w", "pattern") <= RECENT)
         .with_columns(
             (pl.col("w") * width + pl.col("pattern") + 1).alias("cell"),
-            (
-                (pl.col("size").rank("ordinal").over("w", "pattern") - 0.5) / pl.len().over("w", "pattern")
-            ).alias("grade"),
+            ((pl.col("size").rank("ordinal").over("w", "pattern") - 0.5) / pl.len().over("w", "pattern")).alias(
+                "grade"
+            ),
         )
     )
     recent = recent.with_columns(pl.Series("score", ndtri(recent["grade"].to_numpy()), dtype=pl.Float64))
@@ -97,17 +95,13 @@ def requirements(
     persona = np.full(cells, persona_ids.index(OTHER), dtype=np.int64)
     place = named["w"].to_numpy() * width + named["pattern"].to_numpy() + 1
     persona[place] = [persona_ids.index(name) for name in named["persona_id"]]
-    rows, start, count = _lay_out(
-        recent, needs, cells, width, persona, _stand_ins(catalog, needs, persona_ids)
-    )
+    rows, start, count = _lay_out(recent, needs, cells, width, persona, _stand_ins(catalog, needs, persona_ids))
     total = np.add.reduceat(rows, start, axis=0) if cells else rows
     newest = recent.group_by("w").agg(pl.col("slot", "pattern", "score").sort_by("slot").last())
     w = newest["w"].to_numpy()
     now, score, age = np.full(len(workload_ids), -9), np.zeros(len(workload_ids)), np.zeros(len(workload_ids))
     now[w], score[w] = newest["pattern"].to_numpy(), newest["score"].to_numpy()
-    age[w] = (newest["slot"] - origin).dt.total_microseconds().to_numpy() / (
-        -slot / timedelta(microseconds=1)
-    )
+    age[w] = (newest["slot"] - origin).dt.total_microseconds().to_numpy() / (-slot / timedelta(microseconds=1))
     return Requirements(
         width=width,
         rows=rows,
@@ -143,7 +137,7 @@ def _stand_ins(catalog: Catalog, needs: list[str], persona_ids: list[str]) -> Fl
     return found
 
 
-def _lay_out(  # noqa: PLR0917 (private)
+def _lay_out(
     recent: pl.DataFrame, needs: list[str], cells: int, width: int, persona: Ints, stand_ins: Floats
 ) -> tuple[Floats, Ints, Ints]:
     """Rows of every cell: its observations, the persona's sizes where they are few, at least one row."""
@@ -225,11 +219,7 @@ def _presence(seen: pl.DataFrame, learned: set[str], workload_ids: list[str], sl
         .group_by("w")
         .agg(pl.col("slot").min().alias("first"), pl.col("slot").max().alias("last"), pl.len().alias("read"))
     )
-    slots = (
-        (newest - span["first"]).dt.total_microseconds() / (slot / timedelta(microseconds=1))
-    ).to_numpy() + 1
+    slots = ((newest - span["first"]).dt.total_microseconds() / (slot / timedelta(microseconds=1))).to_numpy() + 1
     reads_now = (span["last"] >= newest - 2 * slot).to_numpy()
-    presence[span["w"].to_numpy()] = np.where(
-        reads_now, 1.0, np.minimum(span["read"].to_numpy() / slots, 1.0)
-    )
+    presence[span["w"].to_numpy()] = np.where(reads_now, 1.0, np.minimum(span["read"].to_numpy() / slots, 1.0))
     return presence

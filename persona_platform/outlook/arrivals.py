@@ -50,9 +50,7 @@ def learn_arrivals(runs: Runs, roster: Roster, zone: np.ndarray, grid: CalendarG
     )
 
 
-def _shares(
-    counts: np.ndarray, roster: Roster, first: np.ndarray, sizes: np.ndarray, columns: int
-) -> np.ndarray:
+def _shares(counts: np.ndarray, roster: Roster, first: np.ndarray, sizes: np.ndarray, columns: int) -> np.ndarray:
     """Counts with the prior's: to rest, and the remainder evenly to the others; never to itself."""
     own = np.arange(len(counts)) - first
     column = np.arange(columns)[None, :]
@@ -68,9 +66,7 @@ def _shares(
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-12)
 
 
-def _hours(
-    state: np.ndarray, slot: np.ndarray, roster: Roster, zone: np.ndarray, grid: CalendarGrid
-) -> np.ndarray:
+def _hours(state: np.ndarray, slot: np.ndarray, roster: Roster, zone: np.ndarray, grid: CalendarGrid) -> np.ndarray:
     """Local hours of the week; -1 where the calendar has no row."""
     column = grid.columns(slot)
     where = zone[roster.workload[state]]

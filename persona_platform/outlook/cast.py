@@ -39,9 +39,7 @@ class Cast:
 def assemble(model: OutlookModel, state: pl.DataFrame, workload_ids: list[str], origin: datetime) -> Cast:
     """The cast of ``workload_ids`` (sorted): patterns from the roster, persona priors for newcomers."""
     state = conform(state, STATE, "The state frame").unique("workload_id", keep="last")
-    listed = pl.DataFrame({"workload_id": workload_ids}, schema={"workload_id": pl.String}).with_row_index(
-        "w"
-    )
+    listed = pl.DataFrame({"workload_id": workload_ids}, schema={"workload_id": pl.String}).with_row_index("w")
     rows = _veterans(model, listed)
     rows = pl.concat([rows, _newcomers(model, listed.join(rows, on="w", how="anti"), state)])
     count, columns = len(workload_ids), max(2, int(rows["column"].to_numpy().max(initial=0)) + 1)

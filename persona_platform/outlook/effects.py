@@ -57,9 +57,7 @@ class _Judged:
     starts: tuple[np.ndarray, ...]  # persona, day, rate, happened
 
 
-def learn_effects(
-    source: Source, levels: Pools, strengths: Mapping[str, np.ndarray], weights: np.ndarray
-) -> Effects:
+def learn_effects(source: Source, levels: Pools, strengths: Mapping[str, np.ndarray], weights: np.ndarray) -> Effects:
     """Holidays, offsets and shocks of a fitted blend."""
     personas = len(source.roster.persona_ids)
     everyone = np.concatenate([source.roster.persona, np.arange(personas)])
@@ -72,9 +70,7 @@ def learn_effects(
 
     risk, state, usual, day_off, happened = joined("holiday")
     return Effects(
-        like_off=like_day_off(
-            risk, state, usual, day_off, happened, persona=everyone, personas=personas, risks=RISKS
-        ),
+        like_off=like_day_off(risk, state, usual, day_off, happened, persona=everyone, personas=personas, risks=RISKS),
         offsets=fit_offsets(Marked(*joined("marked")), everyone, personas, len(source.grid.kinds), RISKS),
         variance=estimate(*joined("starts"), personas=personas),
     )

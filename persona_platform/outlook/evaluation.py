@@ -83,9 +83,7 @@ def brier_skill(
     zone = grid.zone_index(zones_of(roll.workload_ids, workloads))
     board = _board(activations, roll, zone, grid, model=model, until=until)
     cut = slot_number(split, slot) - grid.first
-    origins = np.arange(
-        cut, min(slot_number(until, slot) - grid.first, board.panel.played.shape[1]) - lead + 1, every
-    )
+    origins = np.arange(cut, min(slot_number(until, slot) - grid.first, board.panel.played.shape[1]) - lead + 1, every)
     chances = np.stack([_chances(board, int(t), lead, event) for t in origins], axis=1)
     outcome = label(board.panel.played, lead, event)[:, origins]
     scored = (board.panel.played[:, origins - 1] == RESTING) & (outcome >= 0) & np.isfinite(chances)

@@ -68,9 +68,7 @@ def runs_until(activations: pl.DataFrame, roster: Roster, slot: timedelta, until
             .then(pl.col("state").cast(pl.Int64).shift(-1).over("workload_id"))
             .otherwise(-1)
             .fill_null(-1),
-            start_seen=(pl.col("last").shift(1).over("workload_id") == pl.col("first")).fill_null(
-                value=False
-            ),
+            start_seen=(pl.col("last").shift(1).over("workload_id") == pl.col("first")).fill_null(value=False),
         )
         .sort("state", "first")
     )

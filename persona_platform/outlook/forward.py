@@ -65,9 +65,7 @@ class _Flow:
         total = hazard.sum(axis=1)
         rest = -np.expm1(-total)
         share = rest / np.maximum(total, 1e-12)
-        return cls(
-            hazard * share[:, None, :], rest, process.end_chance(step, every), process.destinations(step)
-        )
+        return cls(hazard * share[:, None, :], rest, process.end_chance(step, every), process.destinations(step))
 
 
 class _Mass:

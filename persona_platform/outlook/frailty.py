@@ -14,9 +14,7 @@ BOUNDS = (1e-3, 1.0)
 LARGEST_EXPONENT = 25.0
 
 
-def estimate(
-    persona: np.ndarray, day: np.ndarray, rate: np.ndarray, happened: np.ndarray, personas: int
-) -> np.ndarray:
+def estimate(persona: np.ndarray, day: np.ndarray, rate: np.ndarray, happened: np.ndarray, personas: int) -> np.ndarray:
     """Variance of the shock of each persona, by moments of its starts a day.
 
     Args:

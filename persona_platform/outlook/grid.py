@@ -113,9 +113,7 @@ MONTH_END = "month end"
 MAX_KINDS = 64  # the most frequent event kinds; each costs one offset per pattern
 
 
-def calendar_grid(
-    calendar: pl.DataFrame, slot: timedelta, kinds: tuple[str, ...] | None = None
-) -> CalendarGrid:
+def calendar_grid(calendar: pl.DataFrame, slot: timedelta, kinds: tuple[str, ...] | None = None) -> CalendarGrid:
     """The grid of a CALENDAR frame. ``kinds`` fixes the marks (of a fitted model); None takes all found."""
     calendar = conform(calendar, CALENDAR, "The calendar").unique(["zone", "slot"], keep="first")
     zones = tuple(calendar["zone"].unique().sort().to_list())

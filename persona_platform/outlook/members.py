@@ -32,9 +32,7 @@ def member_counts(
     """
     order = np.argsort(persona, kind="stable")
     bounds = np.searchsorted(persona[order], np.arange(personas + 1))
-    out = {
-        name: np.zeros(personas) for name in ("probability", "expected_members", "members_q50", "members_q95")
-    }
+    out = {name: np.zeros(personas) for name in ("probability", "expected_members", "members_q50", "members_q95")}
     for k in range(personas):
         who = order[bounds[k] : bounds[k + 1]]
         if not len(who):

@@ -112,9 +112,7 @@ def _choose(levels: Pools, sample: Exposures, grid: CalendarGrid) -> tuple[Stren
         for name, value in _strengths(levels, at, rows).items():
             strengths[name][risk] = value
         views, _ = views_at(levels, at, strengths)
-        weights[risk] = fit_weights(
-            views, rows.happened, rows.weight, levels.persona[rows.state], levels.personas
-        )
+        weights[risk] = fit_weights(views, rows.happened, rows.weight, levels.persona[rows.state], levels.personas)
     return strengths, weights
 
 

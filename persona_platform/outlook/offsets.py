@@ -10,9 +10,7 @@ import numpy as np
 from persona_platform.outlook.shrinkage import expit
 
 FLEET_SPREAD = 1.0  # e**1 either way before anything is known of a kind
-PERSONA_SPREAD = (
-    1.5  # personas differ in what they react to: month end moves one of them and leaves ten alone
-)
+PERSONA_SPREAD = 1.5  # personas differ in what they react to: month end moves one of them and leaves ten alone
 STATE_SPREAD = 0.7
 STEPS = 15
 LARGEST = 8.0
@@ -39,9 +37,7 @@ def fit_offsets(rows: Marked, persona: np.ndarray, personas: int, kinds: int, ri
         return _offset(rows, cell, prior.reshape(-1), spread).reshape(risks, size, kinds)
 
     fleet = level(np.zeros_like(of_persona), 1, np.zeros((risks, 1, kinds)), FLEET_SPREAD)
-    persona_level = level(
-        of_persona, personas, np.broadcast_to(fleet, (risks, personas, kinds)), PERSONA_SPREAD
-    )
+    persona_level = level(of_persona, personas, np.broadcast_to(fleet, (risks, personas, kinds)), PERSONA_SPREAD)
     prior = persona_level[:, persona]
     return level(rows.state, states, prior, STATE_SPREAD)
 

@@ -29,7 +29,7 @@ class OutlookFrames:
     personas: pl.DataFrame
 
 
-def predict_outlook(  # noqa: PLR0917 (all six are the question)
+def predict_outlook(
     model: OutlookModel,
     state: pl.DataFrame,
     workloads: pl.DataFrame,
@@ -117,9 +117,7 @@ class _Keys:
         times = pl.select(pl.lit(self.origin, TS) + index * self.model.slot).to_series()
         frame = pl.DataFrame(
             {
-                "workload_id": pl.Series(cast.workload_ids, dtype=pl.String).gather(
-                    np.repeat(kept // personas, slots)
-                ),
+                "workload_id": pl.Series(cast.workload_ids, dtype=pl.String).gather(np.repeat(kept // personas, slots)),
                 "slot": times.gather(np.tile(np.arange(slots), len(kept))),
                 "persona_id": self._names(np.repeat(kept % personas, slots)),
                 "probability": table.reshape(-1),
@@ -165,9 +163,7 @@ class _Keys:
                 for table, span in zip(counts, seconds, strict=True)
             ]
         )
-        asked = pl.col("persona_id").is_in(self._names(np.unique(persona)).to_list()) & (
-            pl.col("persona_id") != OTHER
-        )
+        asked = pl.col("persona_id").is_in(self._names(np.unique(persona)).to_list()) & (pl.col("persona_id") != OTHER)
         frame = frame.filter(asked).with_columns(origin=pl.lit(self.origin, TS))
         return conform(frame, PERSONA_OUTLOOK, "The persona outlook").sort("persona_id", "horizon_s")
 
@@ -182,11 +178,7 @@ def _ranks(w: np.ndarray, persona: np.ndarray, mass: np.ndarray, other: int) -> 
         pl.when(pl.col("persona") == other)
         .then(0)
         .otherwise(
-            pl.struct(-pl.col("mass"), "persona")
-            .rank("dense")
-            .over("w", pl.col("persona") != other)
-            .cast(pl.Int64)
-            - 1
+            pl.struct(-pl.col("mass"), "persona").rank("dense").over("w", pl.col("persona") != other).cast(pl.Int64) - 1
         )
     )
     return ranks.to_series().to_numpy()

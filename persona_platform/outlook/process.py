@@ -83,7 +83,7 @@ class Process:
         return np.where(age > 0, age_bin(age + step), UNKNOWN)[:, None]
 
 
-def lay_out(  # noqa: PLR0917 (the arguments of the prediction)
+def lay_out(
     model: OutlookModel,
     state: pl.DataFrame,
     workloads: pl.DataFrame,
@@ -107,9 +107,7 @@ def lay_out(  # noqa: PLR0917 (the arguments of the prediction)
     return process_of(model, assemble(model, state, ids, origin), grid, zone, columns)
 
 
-def process_of(
-    model: OutlookModel, cast: Cast, grid: CalendarGrid, zone: np.ndarray, columns: np.ndarray
-) -> Process:
+def process_of(model: OutlookModel, cast: Cast, grid: CalendarGrid, zone: np.ndarray, columns: np.ndarray) -> Process:
     """Hazards at the calendar's ``columns``, in the zone of each workload."""
     state = np.maximum(cast.state, 0)
     here = cast.state != EMPTY
@@ -143,9 +141,7 @@ def process_of(
     )
 
 
-def _by_hour(
-    model: OutlookModel, table: np.ndarray, state: np.ndarray, hour: np.ndarray, fill: float
-) -> np.ndarray:
+def _by_hour(model: OutlookModel, table: np.ndarray, state: np.ndarray, hour: np.ndarray, fill: float) -> np.ndarray:
     """(W, P, slots) of a table over the roster's states and hours of the week; ``fill`` elsewhere."""
     veteran = (state != EMPTY) & (state < model.states)
     if not model.states:

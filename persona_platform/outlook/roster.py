@@ -71,9 +71,7 @@ def roster(activations: pl.DataFrame, patterns: pl.DataFrame) -> Roster:
 
     A workload has one resting pattern; should there be more, the first counts and the others are active.
     """
-    known = conform(patterns, PATTERN_KEYS, "The patterns frame").unique(
-        ["workload_id", "pattern"], keep="first"
-    )
+    known = conform(patterns, PATTERN_KEYS, "The patterns frame").unique(["workload_id", "pattern"], keep="first")
     played = conform(activations, ACTIVATION_KEYS, "The activations frame")
     unlisted = (
         played.group_by("workload_id", "pattern")

@@ -30,7 +30,7 @@ class Simulated:
     played: pl.DataFrame
 
 
-def simulate(  # noqa: PLR0917 (the arguments of the prediction, and two more)
+def simulate(
     model: OutlookModel,
     state: pl.DataFrame,
     workloads: pl.DataFrame,

@@ -19,9 +19,7 @@ TOLERANCE = timedelta(minutes=15)
 """Collection that is late by a little is usual; a state is carried that much longer than two slots."""
 
 
-def current_state(
-    activations: pl.DataFrame, patterns: pl.DataFrame, origin: datetime, slot: timedelta
-) -> pl.DataFrame:
+def current_state(activations: pl.DataFrame, patterns: pl.DataFrame, origin: datetime, slot: timedelta) -> pl.DataFrame:
     """The newest activation of each workload that begins before ``origin``.
 
     Returns:
@@ -36,13 +34,9 @@ def current_state(
     return (
         played.filter(pl.col("start") < origin)
         .sort("workload_id", "start")
-        .with_columns(
-            start_seen=(pl.col("end").shift(1).over("workload_id") == pl.col("start")).fill_null(value=False)
-        )
+        .with_columns(start_seen=(pl.col("end").shift(1).over("workload_id") == pl.col("start")).fill_null(value=False))
         .unique("workload_id", keep="last", maintain_order=True)
-        .join(
-            personas.select("workload_id", "pattern", "persona_id"), on=["workload_id", "pattern"], how="left"
-        )
+        .join(personas.select("workload_id", "pattern", "persona_id"), on=["workload_id", "pattern"], how="left")
         .select(
             "workload_id",
             pattern=pl.when(~stale).then("pattern"),

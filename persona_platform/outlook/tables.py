@@ -70,22 +70,15 @@ def model_frames(model: OutlookModel) -> dict[str, pl.DataFrame]:
     states = pl.DataFrame(
         {f"{name}_{risk}": _lists(getattr(model, name)[risk]) for name in STATE_TABLES for risk in (0, 1)}
     )
-    roster = model.roster.rows.with_columns(
-        _lists(getattr(model, name)).alias(name) for name in ROSTER_TABLES
-    )
-    weights = pl.DataFrame(
-        {f"weights_{risk}": _lists(model.weights[risk].reshape(-1, 10)) for risk in (0, 1)}
-    )
+    roster = model.roster.rows.with_columns(_lists(getattr(model, name)).alias(name) for name in ROSTER_TABLES)
+    weights = pl.DataFrame({f"weights_{risk}": _lists(model.weights[risk].reshape(-1, 10)) for risk in (0, 1)})
     return {"meta": meta, "weights": weights, "roster": roster, "states": states, "personas": personas}
 
 
 def model_from_frames(frames: Mapping[str, pl.DataFrame]) -> OutlookModel:
     """The inverse of :func:`model_frames`."""
     meta, personas, roster = frames["meta"], frames["personas"], frames["roster"]
-    states = {
-        name: np.stack([_array(frames["states"][f"{name}_{risk}"]) for risk in (0, 1)])
-        for name in STATE_TABLES
-    }
+    states = {name: np.stack([_array(frames["states"][f"{name}_{risk}"]) for risk in (0, 1)]) for name in STATE_TABLES}
     for name in ("base", "like_off"):
         states[name] = states[name][..., 0]
     weights = np.stack([_array(frames["weights"][f"weights_{risk}"]) for risk in (0, 1)])

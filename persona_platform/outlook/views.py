@@ -102,9 +102,7 @@ def _day_chain(
     persona = pools.persona[at.state]
     own = left * pools.share[at.state]
 
-    def link(
-        counts: np.ndarray, who: np.ndarray, without: np.ndarray, prior: np.ndarray, name: str
-    ) -> np.ndarray:
+    def link(counts: np.ndarray, who: np.ndarray, without: np.ndarray, prior: np.ndarray, name: str) -> np.ndarray:
         seen = counts[:, at.risk, who, off, place] - without
         return shrunk(seen[0], seen[1], prior, strengths[name][at.risk])
 

@@ -35,9 +35,7 @@ def play(needs: pl.DataFrame, workloads: pl.DataFrame, calendar: pl.DataFrame, c
     labelled = found.join(fit_patterns(found, shapes), on="episode", maintain_order="left").with_columns(
         pl.col("pattern").fill_null(0)
     )
-    personas = catalog.patterns.select(
-        "workload_id", pl.col("pattern").cast(pl.Int64), "persona_id", "probability"
-    )
+    personas = catalog.patterns.select("workload_id", pl.col("pattern").cast(pl.Int64), "persona_id", "probability")
     membership = (
         slots.select("workload_id", "slot", "episode")
         .join(labelled.select("episode", "pattern"), on="episode", how="left", maintain_order="left")

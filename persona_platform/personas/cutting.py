@@ -42,14 +42,10 @@ def with_levels(line: pl.DataFrame, levels: pl.DataFrame) -> pl.DataFrame:
         band = pl.col("bands").list.get(k, null_on_oob=True)
         sure = pl.when(pl.col("x") > limit + band).then(1).when(pl.col("x") < limit - band).then(0)
         first = (pl.col("x") > limit).cast(pl.Int32)
-        steps.append(
-            pl.coalesce(sure.forward_fill().over(place), first.forward_fill().over(place), pl.lit(0))
-        )
+        steps.append(pl.coalesce(sure.forward_fill().over(place), first.forward_fill().over(place), pl.lit(0)))
     return (
         joined.with_columns(x=height)
-        .with_columns(
-            level=pl.sum_horizontal(steps).cast(pl.UInt8), leveled=pl.col("thresholds").list.len() > 0
-        )
+        .with_columns(level=pl.sum_horizontal(steps).cast(pl.UInt8), leveled=pl.col("thresholds").list.len() > 0)
         .with_columns(pl.col("leveled").fill_null(value=False))
         .drop("need", "floor", "drift_per_day", "anchor", "thresholds", "bands")
     )

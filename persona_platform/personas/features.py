@@ -79,9 +79,7 @@ def pattern_facts(labelled: pl.DataFrame, slots: pl.DataFrame) -> pl.DataFrame:
         height=pl.col("size").mean().fill_null(0.0),
     )
     at_rest = pl.col("height").filter(pl.col("kind") == "resting").mean().over("workload_id")
-    read = slots.group_by("workload_id").agg(
-        read=pl.len(), days=(pl.col("tick").max() - pl.col("tick").min() + 1)
-    )
+    read = slots.group_by("workload_id").agg(read=pl.len(), days=(pl.col("tick").max() - pl.col("tick").min() + 1))
     return facts.join(read, on="workload_id", how="left", maintain_order="left").with_columns(
         share=pl.col("slots") / pl.col("read"),
         rest=pl.coalesce(at_rest, "height"),

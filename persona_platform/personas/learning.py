@@ -68,13 +68,9 @@ def learn(
         previous.last_id if previous else 0,
     )
     patterns = patterns.with_columns(
-        persona_id=pl.col("cluster").replace_strict(
-            dict(enumerate(named.ids)), default=OTHER, return_dtype=pl.String
-        )
+        persona_id=pl.col("cluster").replace_strict(dict(enumerate(named.ids)), default=OTHER, return_dtype=pl.String)
     ).join(shapes, on=["workload_id", "pattern"], how="left", maintain_order="left")
-    material = Material(
-        slots, labelled, stands, patterns, workloads, event_slots(line, workloads, calendar), slot
-    )
+    material = Material(slots, labelled, stands, patterns, workloads, event_slots(line, workloads, calendar), slot)
     catalog = Catalog(
         version=previous.version + 1 if previous else 1,
         slot=slot,
@@ -89,9 +85,7 @@ def learn(
 
 def _useful_levels(line: pl.DataFrame, levels: pl.DataFrame) -> pl.DataFrame:
     """The levels; a workload that by them never rests, or never does anything else, has one level only."""
-    both = (
-        cut(line, levels).group_by("workload_id").agg(both=pl.col("active").any() & ~pl.col("active").all())
-    )
+    both = cut(line, levels).group_by("workload_id").agg(both=pl.col("active").any() & ~pl.col("active").all())
     joined = levels.join(both, on="workload_id", how="left", maintain_order="left")
     one = pl.lit([], dtype=pl.List(pl.Float64))
     return joined.with_columns(

@@ -128,13 +128,9 @@ def _histograms(logs: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     spread = logs.group_by("workload_id", maintain_order=True).agg(
         low=pl.col("x").min(),
         width=((pl.col("x").max() - pl.col("x").min()) / BINS).clip(1e-9),
-        noise=pl.col("x").diff().filter(pl.col("tick").diff() == 1).abs().quantile(0.3)
-        / 0.385
-        / np.sqrt(2.0),
+        noise=pl.col("x").diff().filter(pl.col("tick").diff() == 1).abs().quantile(0.3) / 0.385 / np.sqrt(2.0),
     )
-    binned = logs.select("workload_id", "x", row=code).join(
-        spread, on="workload_id", how="left", maintain_order="left"
-    )
+    binned = logs.select("workload_id", "x", row=code).join(spread, on="workload_id", how="left", maintain_order="left")
     bins = ((binned["x"] - binned["low"]) / binned["width"]).floor().clip(0, BINS - 1).cast(pl.Int64)
     flat = np.bincount(
         binned["row"].to_numpy().astype(np.int64) * BINS + bins.to_numpy(), minlength=spread.height * BINS
@@ -155,9 +151,7 @@ def _drift(logs: pl.DataFrame) -> pl.DataFrame:
         .agg(low=pl.col("x").quantile(0.2), n=pl.len())
         .filter(pl.col("n") * 2 >= pl.col("n").max().over("workload_id"))
     )
-    later = days.select("workload_id", "low", weeks=pl.int_range(1, 9).implode(), other="day").explode(
-        "weeks"
-    )
+    later = days.select("workload_id", "low", weeks=pl.int_range(1, 9).implode(), other="day").explode("weeks")
     earlier = later.with_columns(day=pl.col("other") - pl.duration(days=7 * pl.col("weeks")))
     pairs = days.join(earlier, on=["workload_id", "day"], suffix="_later").with_columns(
         slope=(pl.col("low_later") - pl.col("low")) / (7 * pl.col("weeks"))

@@ -66,9 +66,7 @@ def when(facts: Facts) -> str:
         return "once"
     if facts.month_edge_share >= 0.5:
         begin = facts.month_begin_share / facts.month_edge_share
-        return (
-            "month begin" if begin > MOSTLY else "month end" if begin < 1 - MOSTLY else "month begin and end"
-        )
+        return "month begin" if begin > MOSTLY else "month end" if begin < 1 - MOSTLY else "month begin and end"
     uplifts = [u for u in facts.recurrence.uplifts if u.activations >= 0.6 * total and u.low > 2.0]
     if uplifts:
         return f"during {max(uplifts, key=lambda u: u.activations).kind.replace('_', ' ')}"
@@ -118,9 +116,7 @@ def how_much(requirement: Requirement) -> str:
     if not requirement.sizes or not requirement.sizes[0].amounts:
         return ""
     amounts = requirement.sizes[0].amounts
-    main = next(
-        (n for n in ("gpus", "cpu_cores", "mem_bytes") if amounts.get(n, 0.0) > 0), next(iter(amounts))
-    )
+    main = next((n for n in ("gpus", "cpu_cores", "mem_bytes") if amounts.get(n, 0.0) > 0), next(iter(amounts)))
     return amount(main, amounts[main])
 
 

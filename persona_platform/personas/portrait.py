@@ -43,9 +43,7 @@ def portraits(material: Material, named: Identity, stability: list[float]) -> tu
     """One record for each cluster, in the order of the clusters, named apart."""
     keys = material.patterns.select("workload_id", "pattern", "cluster").filter(pl.col("cluster") >= 0)
     on = ["workload_id", "pattern"]
-    slots = (
-        unsaturated(material.slots, material.stands).join(keys, on=on).partition_by("cluster", as_dict=True)
-    )
+    slots = unsaturated(material.slots, material.stands).join(keys, on=on).partition_by("cluster", as_dict=True)
     # What an episode stands at takes the place of its mean need.
     means = need_columns(material.labelled)
     labels = material.workloads.select("workload_id", "storage_class").unique("workload_id")

@@ -41,9 +41,7 @@ def _shrunk(counts: np.ndarray, exposure: np.ndarray, prior: np.ndarray) -> np.n
     return (counts + weight * prior) / (exposure + weight)
 
 
-def recurrence(
-    starts: pl.DataFrame, exposure: np.ndarray, event_hours: pl.DataFrame, slot_hours: float
-) -> Recurrence:
+def recurrence(starts: pl.DataFrame, exposure: np.ndarray, event_hours: pl.DataFrame, slot_hours: float) -> Recurrence:
     """The recurrence of one persona.
 
     ``starts`` has ``workload_id, start, hour_of_week`` of its activations whose start was seen;

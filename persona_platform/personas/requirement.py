@@ -68,17 +68,13 @@ def requirement(activations: pl.DataFrame, slots: pl.DataFrame) -> Requirement:
     of the slots in which it was played.
     """
     columns = [c for c in need_columns(slots) if slots[c].null_count() < slots.height]
-    quantiles = {
-        c: [float(slots[c].quantile(q, "linear") or 0.0) for q in REQUIREMENT_QUANTILES] for c in columns
-    }
+    quantiles = {c: [float(slots[c].quantile(q, "linear") or 0.0) for q in REQUIREMENT_QUANTILES] for c in columns}
     mean = {c: float(slots[c].mean() or 0.0) for c in columns}  # type: ignore[arg-type]
     return Requirement(_sizes(activations), quantiles, mean)
 
 
 def _sizes(activations: pl.DataFrame) -> list[Size]:
-    sized = [
-        c for c in SIZED if c in activations.columns and activations[c].null_count() < activations.height
-    ]
+    sized = [c for c in SIZED if c in activations.columns and activations[c].null_count() < activations.height]
     if not sized:
         served = [c for c in SERVED_ACTIVITIES if c in activations.columns]
         sized = [c for c in served if activations[c].null_count() < activations.height][:1]

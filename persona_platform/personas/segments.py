@@ -29,9 +29,7 @@ class Cut(NamedTuple):
     merit: float
 
 
-def best_cuts(
-    counts: np.ndarray, low: np.ndarray, width: np.ndarray, noise: np.ndarray, most: int
-) -> list[Cut]:
+def best_cuts(counts: np.ndarray, low: np.ndarray, width: np.ndarray, noise: np.ndarray, most: int) -> list[Cut]:
     """The believed cut of each row of ``counts`` (workloads, BINS) into at most ``most`` classes.
 
     Candidates are the exact cuts into 2 to ``most`` + 1 classes, with bins weighted by their counts and by
@@ -42,9 +40,7 @@ def best_cuts(
     found: list[Cut] = []
     for at in range(0, len(counts), BATCH):
         part = slice(at, at + BATCH)
-        edges = [
-            cut for weight in (counts[part], np.sqrt(counts[part])) for cut in _exact_cuts(weight, most + 1)
-        ]
+        edges = [cut for weight in (counts[part], np.sqrt(counts[part])) for cut in _exact_cuts(weight, most + 1)]
         for row in range(len(counts[part])):
             options = {tuple(int(e) for e in cut[row]) for cut in edges}
             w = at + row
@@ -106,9 +102,7 @@ def _moments(counts: np.ndarray, value: np.ndarray) -> tuple[float, float, float
     return n, mean, float(counts @ (value - mean) ** 2) / n
 
 
-def _merit(
-    below: tuple[float, float, float], above: tuple[float, float, float], noise: float, width: float
-) -> float:
+def _merit(below: tuple[float, float, float], above: tuple[float, float, float], noise: float, width: float) -> float:
     """How well two neighbours are told apart: at least 1 is believed.
 
     Slot-to-slot noise is taken off the variance within, since hysteresis deals with it; a class of one slot

@@ -96,9 +96,7 @@ def _fit() -> pl.Expr:
     lasting = -(1.0 + (1.702 * z.clip(-6.0, 6.0)).exp()).log()  # the logistic stands in for the normal's tail
     start = pl.col("starts").list.get(pl.col("bucket")).log() + np.log(24.0)
     day = _either("off_day", "off_share") + _either("month_edge", "edge_share")
-    size = (
-        -0.5 * ((pl.col("height") - pl.col("size")) / pl.col("size_sd")).clip(-6.0, 6.0).fill_null(0.0) ** 2
-    )
+    size = -0.5 * ((pl.col("height") - pl.col("size")) / pl.col("size_sd")).clip(-6.0, 6.0).fill_null(0.0) ** 2
     return (
         pl.col("commonness").log()
         + pl.when("censored").then(lasting).otherwise(whole)

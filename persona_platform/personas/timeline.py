@@ -20,9 +20,7 @@ def microseconds(span: timedelta) -> int:
     return span // timedelta(microseconds=1)
 
 
-def timeline(
-    needs: pl.DataFrame, workloads: pl.DataFrame, calendar: pl.DataFrame, slot: timedelta
-) -> pl.DataFrame:
+def timeline(needs: pl.DataFrame, workloads: pl.DataFrame, calendar: pl.DataFrame, slot: timedelta) -> pl.DataFrame:
     """Needs sorted by workload and slot, once each, with these columns beside the needs.
 
     ``tick`` (slots since 1970), ``stretch`` (0, 1, ... within the workload; a new one after a gap of more
@@ -41,22 +39,14 @@ def timeline(
     step = pl.col("tick").diff().over("workload_id")
     local = _local(ticked, workloads, calendar)
     return local.with_columns(
-        stretch=(step > BRIDGED_SLOTS + 1)
-        .fill_null(value=False)
-        .cast(pl.Int32)
-        .cum_sum()
-        .over("workload_id"),
+        stretch=(step > BRIDGED_SLOTS + 1).fill_null(value=False).cast(pl.Int32).cum_sum().over("workload_id"),
         phase=_phase(every),
     )
 
 
 def _local(ticked: pl.DataFrame, workloads: pl.DataFrame, calendar: pl.DataFrame) -> pl.DataFrame:
     """The slots with hour of the week, day type and month edge by the workload's zone."""
-    zones = (
-        conform(workloads, WORKLOADS, "workloads")
-        .select("workload_id", zone="timezone")
-        .unique("workload_id")
-    )
+    zones = conform(workloads, WORKLOADS, "workloads").select("workload_id", zone="timezone").unique("workload_id")
     days = conform(calendar, CALENDAR, "the calendar").select(
         "zone",
         "slot",

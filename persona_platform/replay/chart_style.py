@@ -74,9 +74,7 @@ def units_axis(field: str, top: float | None = None) -> "alt.Y":
     import altair as alt
 
     scale = alt.Scale(zero=True, nice=True) if top is None else alt.Scale(domain=[0, max(top, 1)], nice=True)
-    return alt.Y(
-        f"{field}:Q", title="units", scale=scale, axis=alt.Axis(tickCount=4, format="~s"), stack=None
-    )
+    return alt.Y(f"{field}:Q", title="units", scale=scale, axis=alt.Axis(tickCount=4, format="~s"), stack=None)
 
 
 def drawing(legend: Sequence[str]) -> "Callable[..., alt.Chart]":
@@ -89,7 +87,7 @@ def drawing(legend: Sequence[str]) -> "Callable[..., alt.Chart]":
         scale=alt.Scale(domain=list(legend), range=[COLORS[name] for name in legend]),
     )
 
-    def draw(mark: alt.Chart, series: str, **encoding: Any) -> alt.Chart:  # noqa: ANN401  # altair's channels
+    def draw(mark: alt.Chart, series: str, **encoding: Any) -> alt.Chart:  # altair's channels
         return mark.transform_calculate(series=f"'{series}'").encode(color=color, **encoding)
 
     return draw

@@ -41,9 +41,7 @@ REQUESTED, READY, WANTED = "requested", "ready", "needed from here"
 
 def largest_targets(frame: pl.DataFrame, column: str, limit: int = MOST_TARGETS) -> list[str]:
     """The targets with the largest mean of a column, in that order."""
-    means = (
-        frame.group_by("target").agg(pl.col(column).mean()).sort(column, "target", descending=[True, False])
-    )
+    means = frame.group_by("target").agg(pl.col(column).mean()).sort(column, "target", descending=[True, False])
     return means["target"].head(limit).to_list()
 
 
@@ -70,13 +68,9 @@ def persona_heatmaps(personas: Sequence[Persona], limit: int = 6) -> str:
             alt.Chart(frame, title=alt.Title(short(persona.name), subtitle=f"most: {when}"))
             .mark_rect(stroke="white", strokeWidth=0.5)
             .encode(
-                x=alt.X(
-                    "hour:O", title=None, axis=alt.Axis(values=[0, 6, 12, 18], labelAngle=0, ticks=False)
-                ),
+                x=alt.X("hour:O", title=None, axis=alt.Axis(values=[0, 6, 12, 18], labelAngle=0, ticks=False)),
                 y=alt.Y("day:O", sort=list(WEEKDAYS), title=None, axis=alt.Axis(ticks=False)),
-                color=alt.Color(
-                    "rate:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=["#f1f4f7", "#174f8f"])
-                ),
+                color=alt.Color("rate:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=["#f1f4f7", "#174f8f"])),
             )
             .properties(width=350, height=112)
         )
@@ -216,26 +210,20 @@ def frontier_chart(scores: pl.DataFrame, target: str = ALL_TARGETS, most_unserve
         "unserved_share:Q",
         title="share of demand left unserved",
         scale=alt.Scale(type="symlog", constant=0.001),
-        axis=alt.Axis(
-            values=[0, 0.001, 0.003, 0.01, 0.03, 0.1], labelExpr="format(100 * datum.value, '~g') + ' %'"
-        ),
+        axis=alt.Axis(values=[0, 0.001, 0.003, 0.01, 0.03, 0.1], labelExpr="format(100 * datum.value, '~g') + ' %'"),
     )
     y = alt.Y("cost:Q", title="cost", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(format=",~r"))
-    lines = alt.Chart(front.select(named)).mark_line(
-        strokeWidth=2, point=alt.OverlayMarkDef(size=26, filled=True)
-    )
+    lines = alt.Chart(front.select(named)).mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=26, filled=True))
     layers = [lines.encode(x=x, y=y, color=color)]
     if not planned.is_empty() and planned["unserved_share"][0] <= 2 * most_unserved:
         dot = alt.Chart(planned.select(named))
         layers += [
             dot.mark_point(size=170, strokeWidth=2.5, fill="white", opacity=1).encode(x=x, y=y, color=color),
-            dot.mark_text(
-                align="left", dx=13, dy=-10, fontSize=12, fontWeight="bold", color=COLORS["ours"]
-            ).encode(x=x, y=y, text=alt.value("as planned")),
+            dot.mark_text(align="left", dx=13, dy=-10, fontSize=12, fontWeight="bold", color=COLORS["ours"]).encode(
+                x=x, y=y, text=alt.value("as planned")
+            ),
         ]
-    return svg(
-        alt.layer(*layers).properties(width=WIDTH, height=300), "Cost against unserved demand by policy"
-    )
+    return svg(alt.layer(*layers).properties(width=WIDTH, height=300), "Cost against unserved demand by policy")
 
 
 def capacity_chart(

@@ -240,9 +240,7 @@ def _by_day(values: np.ndarray, recording: Recording) -> np.ndarray:
     return np.add.reduceat(values, firsts, axis=-1)
 
 
-def decision_rows(
-    served: Served, recording: Recording, policy: str, settings: Mapping[int, str]
-) -> pl.DataFrame:
+def decision_rows(served: Served, recording: Recording, policy: str, settings: Mapping[int, str]) -> pl.DataFrame:
     """The scored steps as rows: target, policy, setting, ts, demand, capacity, billed, lead_time_s.
 
     Args:

@@ -232,9 +232,7 @@ class _State:
                 "last_lowered_at": pl.Series(self.lowered, dtype=TS),
                 "last_failed_at": pl.Series([None] * count, dtype=TS),
                 "cost_today": self.cost_today,
-                "cost_today_total": self.cost_today.reshape(self.desired.shape[:2])
-                .sum(1)
-                .repeat(count_of_targets),
+                "cost_today_total": self.cost_today.reshape(self.desired.shape[:2]).sum(1).repeat(count_of_targets),
                 "lead_time_s": np.full(count, lead),
                 "approved_floor": pl.Series([None] * count, dtype=pl.Int64),
                 "floor_expires_at": pl.Series(self.expires, dtype=TS),
@@ -266,9 +264,7 @@ def _actions(taken: list[pl.DataFrame], names: pl.DataFrame) -> pl.DataFrame:
     """What decide returned, its rows named by setting and target again."""
     if not taken:
         return empty({**ACTIONS, "setting": pl.String, "decided_at": TS})
-    frame = (
-        pl.concat(taken, how="vertical_relaxed").rename({"target": "row"}).join(names, on="row", how="left")
-    )
+    frame = pl.concat(taken, how="vertical_relaxed").rename({"target": "row"}).join(names, on="row", how="left")
     return frame.select(*ACTIONS, "setting", "decided_at")
 
 

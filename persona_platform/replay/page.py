@@ -91,10 +91,7 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th{_class(c.kind)}>{text(c.title)}</th>" for c in columns)
     # A number and its sign of percent stay on one line.
     rows = [[cell.replace(" %", "&#160;%") for cell in row] for row in rows]
-    lines = [
-        "".join(f"<td{_class(c.kind)}>{cell}</td>" for c, cell in zip(columns, row, strict=True))
-        for row in rows
-    ]
+    lines = ["".join(f"<td{_class(c.kind)}>{cell}</td>" for c, cell in zip(columns, row, strict=True)) for row in rows]
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 

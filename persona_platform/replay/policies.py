@@ -201,9 +201,7 @@ def ahead(usable: np.ndarray, lead_steps: int) -> np.ndarray:
     return desired
 
 
-def _cheapest(
-    demand: np.ndarray, scored: np.ndarray, lead_steps: int, prices: tuple[float, ...]
-) -> np.ndarray:
+def _cheapest(demand: np.ndarray, scored: np.ndarray, lead_steps: int, prices: tuple[float, ...]) -> np.ndarray:
     """(prices, steps) units to have usable so that billed + price * unserved is least over the scored steps.
 
     The j-th unit serves clip(demand - j, 0, 1) at a step whatever the others do, so each is switched on

@@ -83,9 +83,7 @@ def report_html(data: ReportData) -> str:
         Section(
             "next",
             "What is likely next",
-            sections.likely_next(
-                data.persona_outlook, data.activation_outlook, data.observed, data.demand, names
-            )
+            sections.likely_next(data.persona_outlook, data.activation_outlook, data.observed, data.demand, names)
             + sections.routes(data.combination, data.slot),
         ),
         Section(
@@ -144,13 +142,9 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
 
 
 def _saved_fact(comparison: Comparison) -> list[tuple[str, str]]:
-    rows = savings(comparison, levels=()).filter(
-        pl.col("target") == ALL_TARGETS, pl.col("basis") == AS_PLANNED
-    )
+    rows = savings(comparison, levels=()).filter(pl.col("target") == ALL_TARGETS, pl.col("basis") == AS_PLANNED)
     for rival, tuned in (("reactive", ""), ("reactive_tuned", "tuned ")):
         for share in rows[f"saved_{rival}"].drop_nulls():
             cheaper = "less" if share >= 0 else "more"
-            return [
-                (percent(abs(share)), f"{cheaper} cost than a {tuned}reactive autoscaler that serves as much")
-            ]
+            return [(percent(abs(share)), f"{cheaper} cost than a {tuned}reactive autoscaler that serves as much")]
     return []

@@ -90,9 +90,7 @@ def compare(
     scores, decisions = [], []
     for policy in policies:
         settings = policy.settings(recording)
-        served = serve(
-            recording.demand, policy.desired(recording), step=recording.step, lead_time=recording.lead_time
-        )
+        served = serve(recording.demand, policy.desired(recording), step=recording.step, lead_time=recording.lead_time)
         measured = measure(served, recording)
         rows = pl.concat(
             [
@@ -159,11 +157,7 @@ def _mark_frontier(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _kept(rows: pl.DataFrame, settings: Sequence[str], keep: int) -> dict[int, str]:
     """Index and name of at most ``keep`` settings on the frontier of all targets, evenly along it."""
-    on = (
-        rows.filter(pl.col("target") == ALL_TARGETS, "on_frontier")
-        .sort("unserved_share")["setting"]
-        .to_list()
-    )
+    on = rows.filter(pl.col("target") == ALL_TARGETS, "on_frontier").sort("unserved_share")["setting"].to_list()
     planned = [AS_PLANNED] if AS_PLANNED in settings and AS_PLANNED not in on else []
     room = max(1, keep - len(planned))
     if len(on) > room:
@@ -173,9 +167,7 @@ def _kept(rows: pl.DataFrame, settings: Sequence[str], keep: int) -> dict[int, s
 
 def frontier(scores: pl.DataFrame, policy: str, target: str = ALL_TARGETS) -> pl.DataFrame:
     """The policy's settings that are worth having, unserved share rising and cost falling."""
-    return scores.filter(pl.col("policy") == policy, pl.col("target") == target, "on_frontier").sort(
-        "unserved_share"
-    )
+    return scores.filter(pl.col("policy") == policy, pl.col("target") == target, "on_frontier").sort("unserved_share")
 
 
 def at_unserved(front: pl.DataFrame, share: float, column: str = "cost") -> float | None:
@@ -217,9 +209,7 @@ def savings(comparison: Comparison, levels: Sequence[float] = LEVELS) -> pl.Data
         )
         for cost, share in planned.select("cost", "unserved_share").iter_rows():
             rows.append(_saving(target, AS_PLANNED, share, cost, fronts))
-        rows.extend(
-            _saving(target, "frontier", level, at_unserved(fronts[OURS], level), fronts) for level in levels
-        )
+        rows.extend(_saving(target, "frontier", level, at_unserved(fronts[OURS], level), fronts) for level in levels)
     return pl.DataFrame(rows, schema=savings_schema())
 
 

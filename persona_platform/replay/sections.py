@@ -100,8 +100,7 @@ def _comes_back(persona: Persona) -> str:
         return DASH
     often = f"every {lasting(between[1]).removeprefix('1 ')}" if len(between) > 1 else "seen once"
     uplifts = [
-        f"{number(u.ratio)} times as often at {u.kind.replace('_', ' ')}"
-        for u in persona.recurrence.uplifts[:2]
+        f"{number(u.ratio)} times as often at {u.kind.replace('_', ' ')}" for u in persona.recurrence.uplifts[:2]
     ]
     return two_lines(often, "; ".join(uplifts)) if uplifts else text(often)
 
@@ -147,9 +146,7 @@ def _persona_outlook(outlook: pl.DataFrame, names: Names) -> str:
         return ""
     horizons = rows["horizon_s"].unique().sort().to_list()
     wide = rows.pivot("horizon_s", index="persona_id", values="probability").join(
-        rows.filter(pl.col("horizon_s") == horizons[-1]).select(
-            "persona_id", "expected_members", "members_q95"
-        ),
+        rows.filter(pl.col("horizon_s") == horizons[-1]).select("persona_id", "expected_members", "members_q95"),
         on="persona_id",
     )
     wide = wide.sort(*(str(h) for h in horizons), "persona_id", descending=[*[True] * len(horizons), False])
@@ -193,11 +190,7 @@ def _activations(outlook: pl.DataFrame, names: Names, limit: int = 12) -> str:
         ]
         for row in wide.head(limit).iter_rows(named=True)
     ]
-    shown = (
-        f"The {limit} likeliest of {count(wide.height, 'possible activation')}."
-        if wide.height > limit
-        else ""
-    )
+    shown = f"The {limit} likeliest of {count(wide.height, 'possible activation')}." if wide.height > limit else ""
     return "<h3>Activations</h3>" + (paragraph(shown) if shown else "") + table(columns, cells)
 
 
@@ -224,9 +217,7 @@ def planned(
     if plan.is_empty():
         return paragraph("There is no plan yet.", "none")
     newest = inventories.sort("observed_at").unique("target", keep="last")
-    peak = plan.sort("needed", "slot", descending=[True, False]).unique(
-        "target", keep="first", maintain_order=True
-    )
+    peak = plan.sort("needed", "slot", descending=[True, False]).unique("target", keep="first", maintain_order=True)
     rows = (
         peak.join(newest.select("target", "usable"), on="target", how="left")
         .join(limits.select("target", "mode", "price_per_hour"), on="target", how="left")
@@ -250,11 +241,7 @@ def planned(
             number(row["usable"]),
             f"{row['needed']:,}",
             moment(row["slot"]),
-            text(
-                mostly(
-                    evidence.filter(pl.col("plan_id") == row["plan_id"]), row["target"], row["slot"], names
-                )
-            ),
+            text(mostly(evidence.filter(pl.col("plan_id") == row["plan_id"]), row["target"], row["slot"], names)),
             text(row["mode"] or DASH),
         ]
         for row in rows.head(MOST_ROWS).iter_rows(named=True)

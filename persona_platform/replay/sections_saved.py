@@ -1,6 +1,5 @@
 """The report's last section, as HTML: what it saved, as measured, the losses as plainly as the gains."""
 
-
 import polars as pl
 
 from persona_platform.replay import charts
@@ -100,9 +99,7 @@ def _against(comparison: Comparison, whole: pl.DataFrame) -> str:
         Column("We cost", numeric=True),
         Column("Unserved at the same cost", numeric=True),
     ]
-    cells = [
-        [f"<b>{POLICY['ours']}</b>, as planned", money(row["ours"]), "", percent(ours["unserved_share"])]
-    ]
+    cells = [[f"<b>{POLICY['ours']}</b>, as planned", money(row["ours"]), "", percent(ours["unserved_share"])]]
     for rival in RIVALS:
         if comparison.scores.filter(pl.col("policy") == rival).is_empty():
             continue
@@ -199,9 +196,7 @@ def _days(comparison: Comparison) -> str:
     if chosen.is_empty():
         return ""
     targets = charts.largest_targets(comparison.decisions, "demand", 2)
-    drawings = "".join(
-        f"<h3>{text(target)}</h3>" + charts.policies_chart(chosen, target) for target in targets
-    )
+    drawings = "".join(f"<h3>{text(target)}</h3>" + charts.policies_chart(chosen, target) for target in targets)
     return figure(
         drawings,
         "The same days under each policy. Grey is demand, the line is usable capacity, light blue is paid "

@@ -29,9 +29,7 @@ def instants(column: pl.Series) -> pl.Series:
         return column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     if dtype.is_integer() or dtype.is_decimal():
         # Microseconds of today fit a Float64 exactly (1.8e15 < 2 ** 53).
-        return column.to_frame("x").select(_epoch(pl.col("x").cast(pl.Float64)).alias(column.name))[
-            column.name
-        ]
+        return column.to_frame("x").select(_epoch(pl.col("x").cast(pl.Float64)).alias(column.name))[column.name]
     if dtype.is_float():
         return column.to_frame("x").select(_epoch(pl.col("x")).alias(column.name))[column.name]
     if dtype in (pl.String, pl.Categorical):

@@ -25,9 +25,9 @@ def needs_per_slot(usage: pl.DataFrame, activity: pl.DataFrame) -> pl.DataFrame:
     served = conform(activity, ACTIVITY, "The activity per slot")
     sized = used.group_by("workload_id").agg(_any_read(SIZED_RESOURCES).any().alias("sized"))
     first = served.group_by("workload_id").agg(
-        pl.coalesce(
-            pl.when(pl.col(name).is_not_null().any()).then(pl.lit(name)) for name in SERVED_ACTIVITIES
-        ).alias("first")
+        pl.coalesce(pl.when(pl.col(name).is_not_null().any()).then(pl.lit(name)) for name in SERVED_ACTIVITIES).alias(
+            "first"
+        )
     )
     ways = sized.join(first, on="workload_id", how="full", coalesce=True)
     by_resource = ways.filter(pl.col("sized").fill_null(value=False) | pl.col("first").is_null())

@@ -37,16 +37,12 @@ def sample_files(paths: Iterable[Path]) -> list[Path]:
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.is_file() and p.name.endswith(_PARQUET + _CSV))
             if not inside:
-                raise InputError(
-                    f"The folder {path} holds no sample files; expected *.parquet or *.csv in it."
-                )
+                raise InputError(f"The folder {path} holds no sample files; expected *.parquet or *.csv in it.")
             found += inside
         elif not path.exists():
             raise InputError(f"There is no file {path}; give the path of a Parquet or CSV file, or a folder.")
         elif not path.name.endswith(_PARQUET + _CSV):
-            raise InputError(
-                f"{path} is neither Parquet nor CSV; expected a name ending in .parquet or .csv."
-            )
+            raise InputError(f"{path} is neither Parquet nor CSV; expected a name ending in .parquet or .csv.")
         else:
             found.append(path)
     return list(dict.fromkeys(found))
@@ -91,9 +87,7 @@ def _parquet(path: Path) -> "ParquetFile":
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as fault:
-        raise InputError(
-            f"{path} cannot be read as Parquet ({fault}); write it again or fetch it again."
-        ) from None
+        raise InputError(f"{path} cannot be read as Parquet ({fault}); write it again or fetch it again.") from None
 
 
 def _parquet_batches(path: Path, rows: int) -> Iterator[tuple[int, pl.DataFrame]]:

@@ -52,16 +52,12 @@ def check_workloads(frame: pl.DataFrame, what: str) -> pl.DataFrame:
     labels = frame.select(e.alias(name) for e, name in zip(text, WORKLOADS, strict=True)).select(
         pl.when(pl.all() != "").then(pl.all())
     )
-    _refuse(
-        labels, pl.col("workload_id").is_null(), what, "has no workload_id; give it one or remove the row"
-    )
+    _refuse(labels, pl.col("workload_id").is_null(), what, "has no workload_id; give it one or remove the row")
     _refuse(labels, pl.col("workload_id").is_duplicated(), what, "names a workload twice ({}); keep one row")
     tier = pl.col("tier").is_not_null() & ~pl.col("tier").is_in(TIERS)
     _refuse(labels, tier, what, "has the tier '{}'; expected " + ", ".join(TIERS), "tier")
     zone = pl.col("timezone").is_not_null() & ~pl.col("timezone").is_in(sorted(available_timezones()))
-    _refuse(
-        labels, zone, what, "has the timezone '{}'; expected an IANA name such as Europe/Berlin", "timezone"
-    )
+    _refuse(labels, zone, what, "has the timezone '{}'; expected an IANA name such as Europe/Berlin", "timezone")
     return labels
 
 

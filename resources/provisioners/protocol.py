@@ -56,9 +56,7 @@ def perform(
     A permanent error is recorded and does not stop the other rows. After all rows were tried, a temporary
     error is raised, so that the caller tries the same rows again: what is done stays done.
     """
-    done = [
-        _Write(row, ledger, provisioner, now).perform(decision_id) for row in actions.iter_rows(named=True)
-    ]
+    done = [_Write(row, ledger, provisioner, now).perform(decision_id) for row in actions.iter_rows(named=True)]
     retry = [one for one in done if one.result == "retry"]
     if retry:
         raise TemporaryProvisioningError(
@@ -86,9 +84,7 @@ def resume(
 class _Write:
     """One action on its way: every step of the protocol, with what the steps share."""
 
-    def __init__(
-        self, row: Mapping[str, Any], ledger: Ledger, provisioner: Provisioner, now: datetime
-    ) -> None:
+    def __init__(self, row: Mapping[str, Any], ledger: Ledger, provisioner: Provisioner, now: datetime) -> None:
         self._row, self._ledger, self._provisioner, self._now = row, ledger, provisioner, now
         self._before: dict[str, Any] | None = None
 
@@ -116,9 +112,7 @@ class _Write:
             return self._said("retry", str(fault))
         if self._before["floor"] != self._row["to_floor"]:
             return self._failed("it expired before it was written")
-        return self._applied(
-            Receipt(self._before["floor"], self._row["from_floor"], "read back at a restart")
-        )
+        return self._applied(Receipt(self._before["floor"], self._row["from_floor"], "read back at a restart"))
 
     def _write(self) -> Performed:
         self._before = self._live()
@@ -129,9 +123,7 @@ class _Write:
         receipt = self._provisioner.ensure(target, floor, self._row["key"], self._now)
         stands = self._live()["floor"]
         if stands != receipt.accepted_floor:
-            return self._failed(
-                f"{target} was written a floor of {receipt.accepted_floor}, and {stands} stands"
-            )
+            return self._failed(f"{target} was written a floor of {receipt.accepted_floor}, and {stands} stands")
         return self._applied(receipt)
 
     def _live(self) -> dict[str, Any]:
@@ -141,9 +133,7 @@ class _Write:
         """Refuse a write whose ground has moved: a raise never lowers, lowering starts from where it was."""
         target, before, after = self._row["target"], self._row["from_floor"], self._row["to_floor"]
         if after >= before and live > after:
-            raise PermanentProvisioningError(
-                f"The floor of {target} is {live}, above the {after} decided on."
-            )
+            raise PermanentProvisioningError(f"The floor of {target} is {live}, above the {after} decided on.")
         if after < before and live not in {before, after}:
             raise PermanentProvisioningError(
                 f"The floor of {target} is {live}; it was {before} when lowering it to {after} was decided."
@@ -186,9 +176,7 @@ class _Write:
         return Performed(self._row["key"], self._row["target"], result, detail)
 
 
-def settle(
-    ledger: Ledger, inventories: pl.DataFrame, observed: pl.DataFrame | None, now: datetime
-) -> list[str]:
+def settle(ledger: Ledger, inventories: pl.DataFrame, observed: pl.DataFrame | None, now: datetime) -> list[str]:
     """Append the verdicts (met, partial, unmet) that are due, and the lead times measured; their keys.
 
     A lead time is measured where units were missing when the raise was asked for; capacity that stood there
@@ -197,9 +185,7 @@ def settle(
     entries = ledger.entries()
     judged = entries.filter(pl.col("kind").is_in(["met", "partial", "unmet"])).select("key")
     rows = outcomes(entries, inventories, empty(OBSERVED) if observed is None else observed, now)
-    verdicts = rows.filter(pl.col("outcome").is_in(["met", "partial", "unmet"])).join(
-        judged, on="key", how="anti"
-    )
+    verdicts = rows.filter(pl.col("outcome").is_in(["met", "partial", "unmet"])).join(judged, on="key", how="anti")
     missing = _missing_units(entries)
     for row in verdicts.iter_rows(named=True):
         key, target, ready = row["key"], row["target"], row["ready_at"]

@@ -235,9 +235,7 @@ class SimulatedProvisioner:
     def _boot(self, db: sqlite3.Connection, state: _State, count: int, at: int) -> None:
         serials = range(state.serial, state.serial + count)
         nodes = [(state.target, serial, at, self._ready_at(state.target, serial, at)) for serial in serials]
-        db.executemany(
-            "INSERT INTO nodes (target, serial, requested_at, ready_at) VALUES (?, ?, ?, ?)", nodes
-        )
+        db.executemany("INSERT INTO nodes (target, serial, requested_at, ready_at) VALUES (?, ?, ?, ?)", nodes)
         state.serial += count
 
     def _ready_at(self, target: str, serial: int, at: int) -> int | None:
@@ -275,14 +273,10 @@ class SimulatedProvisioner:
         if self._settings.throttle_rate <= 0:
             return
         with self._transaction() as db:
-            db.execute(
-                "INSERT INTO attempts VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET tries = tries + 1", (key,)
-            )
+            db.execute("INSERT INTO attempts VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET tries = tries + 1", (key,))
             tries = db.execute("SELECT tries FROM attempts WHERE key = ?", (key,)).fetchone()[0]
         if _chance(self._settings.seed, key, tries, "throttled") < self._settings.throttle_rate:
-            raise TemporaryProvisioningError(
-                f"The simulated cluster throttled the write to {target}; try again."
-            )
+            raise TemporaryProvisioningError(f"The simulated cluster throttled the write to {target}; try again.")
 
     def _lose_reply(self, target: str, key: str) -> None:
         if _chance(self._settings.seed, key, 0, "reply") < self._settings.lost_reply_rate:
@@ -345,9 +339,7 @@ def _counts(db: sqlite3.Connection, target: str, at: int) -> tuple[int, int]:
 
 
 def _written(db: sqlite3.Connection, key: str, verb: str) -> Receipt | None:
-    row = db.execute(
-        "SELECT accepted, prior, detail FROM writes WHERE key = ? AND verb = ?", (key, verb)
-    ).fetchone()
+    row = db.execute("SELECT accepted, prior, detail FROM writes WHERE key = ? AND verb = ?", (key, verb)).fetchone()
     return Receipt(*row) if row else None
 
 

@@ -90,9 +90,7 @@ def test_months_begin_and_end_on_working_days_whatever_the_range(start):
         date(2026, 12, 31),
     ]
     assert (len(begins), len(ends)) == ((12, 12) if start == YEAR[0] else (11, 12 if start.day == 20 else 11))
-    assert days.filter(pl.col("is_month_begin") | pl.col("is_month_end"))["day_type"].unique().to_list() == [
-        "working"
-    ]
+    assert days.filter(pl.col("is_month_begin") | pl.col("is_month_end"))["day_type"].unique().to_list() == ["working"]
 
 
 def test_no_zones_or_an_empty_range_is_an_empty_frame():

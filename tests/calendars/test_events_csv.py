@@ -60,9 +60,7 @@ def csv(tmp_path):
     ],
 )
 def test_a_row_becomes_a_window_of_instants(csv, row, start, end):
-    assert read_events_csv(csv("sale,S," + row)).select("starts_at", "ends_at").rows() == [
-        (utc(start), utc(end))
-    ]
+    assert read_events_csv(csv("sale,S," + row)).select("starts_at", "ends_at").rows() == [(utc(start), utc(end))]
 
 
 def test_kinds_are_lower_case_blanks_are_trimmed_duplicates_and_order_do_not_matter(csv):
@@ -128,9 +126,7 @@ def test_a_file_without_the_columns_or_that_is_no_text_is_refused(csv, tmp_path)
 
 
 @given(
-    st.lists(
-        st.integers(0, 35 * 365 * 1440).map(lambda n: wall("2000-01-01") + timedelta(minutes=n)), min_size=1
-    ),
+    st.lists(st.integers(0, 35 * 365 * 1440).map(lambda n: wall("2000-01-01") + timedelta(minutes=n)), min_size=1),
     st.sampled_from(
         ["Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "Asia/Kolkata", "America/Havana", "UTC"]
     ),
@@ -144,10 +140,7 @@ def test_wall_times_become_the_instants_of_zoneinfo(walls, zone):
 
 
 def test_upcoming_shows_local_times_the_windows_under_way_first(csv):
-    rows = [
-        f"sale,Day {day:02},2026-03-{day:02}T10:00,2026-03-{day:02}T12:00,Europe/Berlin"
-        for day in range(1, 31)
-    ]
+    rows = [f"sale,Day {day:02},2026-03-{day:02}T10:00,2026-03-{day:02}T12:00,Europe/Berlin" for day in range(1, 31)]
     events = read_events_csv(csv(*rows, "exam,Long,2026-03-01,2026-03-31,Asia/Kolkata"))
     ahead = upcoming(events, utc("2026-03-27T12:00"), 3)
     assert ahead["name"].to_list() == ["Long", "Day 28", "Day 29"]

@@ -75,9 +75,7 @@ def test_a_weekly_series_keeps_its_wall_time_and_its_exceptions_across_the_clock
 
 
 def test_an_instance_moved_into_the_range_from_outside_is_found(ics):
-    series = entry(
-        "DTSTART;TZID=Europe/Berlin:20260105T090000", "RRULE:FREQ=MONTHLY;COUNT=2", "DURATION:PT1H"
-    )
+    series = entry("DTSTART;TZID=Europe/Berlin:20260105T090000", "RRULE:FREQ=MONTHLY;COUNT=2", "DURATION:PT1H")
     moved = entry(
         "RECURRENCE-ID;TZID=Europe/Berlin:20260205T090000",
         "DTSTART;TZID=Europe/Berlin:20260310T090000",
@@ -103,9 +101,7 @@ def test_month_ends_are_whole_days_of_the_calendars_zone(ics):
         utc("2026-03-31T04:00"),
         utc("2026-04-30T04:00"),
     ]
-    assert [end - start for start, end in events.select("starts_at", "ends_at").rows()] == [
-        timedelta(days=1)
-    ] * 4
+    assert [end - start for start, end in events.select("starts_at", "ends_at").rows()] == [timedelta(days=1)] * 4
     assert events["kind"].unique().to_list() == ["month_end"]
 
 
@@ -212,9 +208,7 @@ VTIMEZONE = [
 
 def test_a_zone_that_only_the_file_defines_gives_right_instants(ics):
     path = ics(*VTIMEZONE, *entry("DTSTART;TZID=Head office:20260330T090000", "DURATION:PT1H"), zone=None)
-    assert read_ical(path, MARCH, MAY).select("starts_at", "zone").rows() == [
-        (utc("2026-03-30T07:00"), "UTC")
-    ]
+    assert read_ical(path, MARCH, MAY).select("starts_at", "zone").rows() == [(utc("2026-03-30T07:00"), "UTC")]
 
 
 def test_whole_days_take_the_only_vtimezone_when_the_calendar_names_no_zone(ics):

@@ -52,12 +52,10 @@ def test_distances_agree_with_a_look_at_every_event(windows, hours):
     found = distance_to_events(slots(*hours), events(*(("k", s, e) for s, e in spans)), ["k"])
     inside = [any(s <= h < e for s, e in spans) for h in hours]
     to = [
-        0 if on else min([s - h for s, _ in spans if s >= h], default=336)
-        for h, on in zip(hours, inside, strict=True)
+        0 if on else min([s - h for s, _ in spans if s >= h], default=336) for h, on in zip(hours, inside, strict=True)
     ]
     since = [
-        0 if on else min([h - e for _, e in spans if e <= h], default=336)
-        for h, on in zip(hours, inside, strict=True)
+        0 if on else min([h - e for _, e in spans if e <= h], default=336) for h, on in zip(hours, inside, strict=True)
     ]
     assert found["hours_to_k"].to_list() == to
     assert found["hours_since_k"].to_list() == since
@@ -73,9 +71,7 @@ def test_no_slots_and_no_kinds_leave_the_frame_as_it_is():
 
 
 def covariates(*rows):
-    return pl.DataFrame(
-        [("weather:JFK", "temp", at(t), v, at(k)) for t, v, k in rows], schema=COVARIATES, orient="row"
-    )
+    return pl.DataFrame([("weather:JFK", "temp", at(t), v, at(k)) for t, v, k in rows], schema=COVARIATES, orient="row")
 
 
 def test_the_newest_revision_known_by_the_origin_is_used():

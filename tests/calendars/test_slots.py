@@ -69,10 +69,7 @@ def test_the_day_type_is_that_of_the_local_date():
     assert (thanksgiving.min(), thanksgiving.max()) == (utc("2026-11-26T05:00"), utc("2026-11-27T04:45"))
     kolkata = found.filter(pl.col("zone") == "Asia/Kolkata", pl.col("day_type") == "weekend")["slot"]
     assert kolkata.min() == utc("2026-11-27T18:30")  # Saturday begins there at half past
-    assert (
-        found.filter(pl.col("zone") == "Asia/Kolkata", slot=utc("2026-11-27T18:30"))["hour_of_week"].item()
-        == 120
-    )
+    assert found.filter(pl.col("zone") == "Asia/Kolkata", slot=utc("2026-11-27T18:30"))["hour_of_week"].item() == 120
 
 
 def test_month_flags_follow_the_local_date():
@@ -108,18 +105,14 @@ def test_frames_have_the_contracts_form_also_when_empty():
     found = calendar(["UTC", "UTC"], utc("2026-03-10"), utc("2026-03-11"), QUARTER, events=NONE)
     assert found.schema == pl.Schema(CALENDAR)
     assert found.height == 96
-    assert calendar([], utc("2026-03-10"), utc("2026-03-11"), QUARTER, events=NONE).schema == pl.Schema(
-        CALENDAR
-    )
+    assert calendar([], utc("2026-03-10"), utc("2026-03-11"), QUARTER, events=NONE).schema == pl.Schema(CALENDAR)
     assert calendar(["UTC"], utc("2026-03-10"), utc("2026-03-10"), QUARTER, events=NONE).is_empty()
 
 
 def test_missing_days_an_unknown_zone_naive_times_and_no_slot_are_refused():
     days = calendar_days(["America/New_York"], date(2026, 3, 10), date(2026, 3, 11), [])
     start, end = utc("2026-03-10"), utc("2026-03-11")
-    with pytest.raises(
-        InputError, match="lack local dates of America/New_York between 2026-03-09 and 2026-03-09"
-    ):
+    with pytest.raises(InputError, match="lack local dates of America/New_York between 2026-03-09 and 2026-03-09"):
         calendar_slots(days, NONE, ["America/New_York"], start, end, QUARTER)
     with pytest.raises(InputError, match=r"did you mean America/New_York\?"):
         calendar_slots(days, NONE, ["America/New_Yorck"], start, end, QUARTER)
@@ -133,9 +126,7 @@ def test_with_calendar_labels_each_row_by_its_workloads_zone():
     workloads = pl.DataFrame({"workload_id": ["b", "a"], "timezone": ["Asia/Kolkata", "UTC"]})
     labels = calendar(["UTC", "Asia/Kolkata"], utc("2026-03-09"), utc("2026-03-11"), QUARTER, events=NONE)
     slots = [utc("2026-03-10T12:00"), utc("2026-03-09T00:15"), utc("2026-03-10T12:00")]
-    frame = pl.DataFrame(
-        {"workload_id": ["b", "a", "a"], "slot": slots, "n": [1, 2, 3]}, schema_overrides={"slot": TS}
-    )
+    frame = pl.DataFrame({"workload_id": ["b", "a", "a"], "slot": slots, "n": [1, 2, 3]}, schema_overrides={"slot": TS})
     found = with_calendar(frame, workloads, labels)
     assert found["n"].to_list() == [1, 2, 3]
     assert found["hour_of_week"].to_list() == [24 + 17, 0, 24 + 12]
@@ -150,9 +141,7 @@ def test_with_calendar_labels_each_row_by_its_workloads_zone():
 def test_a_year_of_quarters_in_five_zones_takes_well_under_a_second():
     start, end = utc("2026-01-01"), utc("2026-01-01") + timedelta(days=400)
     days = calendar_days(ZONES, date(2025, 12, 31), end.date() + timedelta(days=1), ["DE", "US"])
-    spans = [
-        (f"kind{i % 5}", start + timedelta(hours=i), start + timedelta(hours=i + 300)) for i in range(3000)
-    ]
+    spans = [(f"kind{i % 5}", start + timedelta(hours=i), start + timedelta(hours=i + 300)) for i in range(3000)]
     events = windows(*spans)
     began = time.process_time()
     found = calendar_slots(days, events, ZONES, start, end, QUARTER)

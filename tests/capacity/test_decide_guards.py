@@ -104,9 +104,7 @@ def test_a_frozen_target_that_wants_nothing_has_no_row():
 
 
 def test_the_maximum_lets_the_part_below_it_through():
-    assert told(decide_one(needed=20, floor=3, observed=15.0, limits=acting(max=12))) == [
-        (3, 12, "max", False)
-    ]
+    assert told(decide_one(needed=20, floor=3, observed=15.0, limits=acting(max=12))) == [(3, 12, "max", False)]
 
 
 @pytest.mark.parametrize(("floor", "to"), [(0, 4), (6, 10), (100, 150), (101, 152)])
@@ -136,10 +134,7 @@ def test_a_spent_budget_refuses_and_says_so():
 
 
 def test_free_units_need_no_budget():
-    assert (
-        only(decide_one(needed=50, limits=acting(budget_day=0.0, approval_cost=0.0), price=0.0))["to_floor"]
-        == 50
-    )
+    assert only(decide_one(needed=50, limits=acting(budget_day=0.0, approval_cost=0.0), price=0.0))["to_floor"] == 50
 
 
 def test_the_total_budget_goes_by_need_then_name_and_never_beyond():
@@ -172,9 +167,7 @@ def test_above_the_threshold_the_allowed_part_acts_and_the_rest_waits(limits):
 )
 def test_an_approval_covers_up_to_its_floor(approved, expected):
     assert (
-        told(
-            decide_one(needed=12, floor=3, limits=acting(approval_units=5), view={"approved_floor": approved})
-        )
+        told(decide_one(needed=12, floor=3, limits=acting(approval_units=5), view={"approved_floor": approved}))
         == expected
     )
 
@@ -190,12 +183,8 @@ def test_propose_lets_every_change_wait():
     propose = acting(mode="propose")
     assert told(decide_one(needed=9, floor=3, limits=propose)) == [(3, 9, "approval", True)]
     assert told(decide_one(needed=1, floor=3, limits=propose)) == [(3, 1, "approval", True)]
-    assert told(decide_one(needed=9, floor=3, limits=propose, view={"approved_floor": 9})) == [
-        (3, 9, "none", False)
-    ]
-    assert told(decide_one(needed=1, floor=3, limits=propose, view={"approved_floor": 1})) == [
-        (3, 1, "none", False)
-    ]
+    assert told(decide_one(needed=9, floor=3, limits=propose, view={"approved_floor": 9})) == [(3, 9, "none", False)]
+    assert told(decide_one(needed=1, floor=3, limits=propose, view={"approved_floor": 1})) == [(3, 1, "none", False)]
 
 
 @pytest.mark.parametrize(
@@ -306,9 +295,7 @@ def test_a_target_without_limits_or_inventory_is_left_alone_and_one_without_a_pa
 
 
 def test_nothing_in_nothing_out():
-    empty = [
-        frame.clear() for frame in (a_plan({"t": [1]}), an_inventory({"t": 1}), a_view("t"), some_limits("t"))
-    ]
+    empty = [frame.clear() for frame in (a_plan({"t": [1]}), an_inventory({"t": 1}), a_view("t"), some_limits("t"))]
     assert decide(*empty, NOW).is_empty()
 
 

@@ -107,9 +107,7 @@ def floors_after(world) -> dict[str, int]:
 
 
 @settings(max_examples=80, deadline=None)
-@given(
-    world=worlds(), more=st.lists(st.integers(0, 40), min_size=SLOTS, max_size=SLOTS), whom=st.integers(0, 3)
-)
+@given(world=worlds(), more=st.lists(st.integers(0, 40), min_size=SLOTS, max_size=SLOTS), whom=st.integers(0, 3))
 def test_more_predicted_demand_never_yields_less_capacity(world, more, whom):
     plan, *rest = world
     name = f"t{whom % len(rest[0])}"
@@ -186,8 +184,7 @@ def test_bounds_hold_whatever_the_limits(world):
     raised, lowered = pl.col("to_floor") > pl.col("from_floor"), pl.col("to_floor") < pl.col("from_floor")
     assert rows.filter(raised & (pl.col("to_floor") > pl.col("max"))).is_empty()
     assert rows.filter(
-        lowered
-        & (pl.col("to_floor") < pl.min_horizontal("max", pl.max_horizontal("min", pl.col("observed") - 1e-6)))
+        lowered & (pl.col("to_floor") < pl.min_horizontal("max", pl.max_horizontal("min", pl.col("observed") - 1e-6)))
     ).is_empty()
     assert rows.filter((raised | lowered) & (pl.col("paused") | (pl.col("mode") == "observe"))).is_empty()
     assert rows.filter(lowered & pl.col("floor_expires_at").is_null()).is_empty()
@@ -195,11 +192,7 @@ def test_bounds_hold_whatever_the_limits(world):
     assert paid.filter(
         (pl.col("cost") > 0) & (pl.col("cost") > pl.col("budget_day") - pl.col("cost_today") + 1e-6)
     ).is_empty()
-    left = (
-        rows.select((pl.col("budget_total_day") - pl.col("cost_today_total")).first()).item()
-        if len(rows)
-        else None
-    )
+    left = rows.select((pl.col("budget_total_day") - pl.col("cost_today_total")).first()).item() if len(rows) else None
     assert left is None or actions["cost"].sum() <= max(left, 0) + 1e-6
     assert (
         actions["key"].n_unique()

@@ -44,9 +44,7 @@ def test_a_target_without_a_past():
     assert view_of() == {
         "target": "t",
         "paused": False,
-        **dict.fromkeys(
-            ("last_raised_at", "last_lowered_at", "last_failed_at", "lead_time_s", "approved_floor")
-        ),
+        **dict.fromkeys(("last_raised_at", "last_lowered_at", "last_failed_at", "lead_time_s", "approved_floor")),
         "floor_expires_at": None,
         "cost_today": 0.0,
         "cost_today_total": 0.0,
@@ -54,9 +52,7 @@ def test_a_target_without_a_past():
 
 
 def test_raises_lowerings_failures_and_the_floor_in_force():
-    row = view_of(
-        applied(30, 2, 9), applied(20, 9, 4, "l"), applied(10, 4, 4, "r"), (5, "failed", "f", "t", {})
-    )
+    row = view_of(applied(30, 2, 9), applied(20, 9, 4, "l"), applied(10, 4, 4, "r"), (5, "failed", "f", "t", {}))
     assert row["last_raised_at"] == NOW - timedelta(minutes=30)
     assert row["last_lowered_at"] == NOW - timedelta(minutes=20)
     assert row["last_failed_at"] == NOW - timedelta(minutes=5)

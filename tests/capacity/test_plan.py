@@ -84,9 +84,7 @@ def test_only_the_combined_rows_of_known_targets_make_the_plan():
         demand({"q_kappa": 99.0}, route="mixture"),
         demand({}, target="u"),
     ]
-    made = plan_of(
-        pl.concat(frames), pl.concat([expected((0, "p001", 0.2)), expected((0, "p001", 9.0), target="u")])
-    )
+    made = plan_of(pl.concat(frames), pl.concat([expected((0, "p001", 0.2)), expected((0, "p001", 9.0), target="u")]))
     assert made.plan.select("target", "needed").rows() == [("t", 1), ("t", 5)]
     assert made.evidence.schema == EVIDENCE
     assert made.evidence["target"].to_list() == ["t"]
@@ -97,12 +95,8 @@ def test_the_id_is_of_the_content():
     again = plan_of(demand({}, {"q_kappa": 5.0}).reverse(), expected((0, "b", 0.1), (0, "a", 0.2)))
     assert made.plan_id == again.plan_id
     assert set(made.plan["plan_id"]) == set(made.evidence["plan_id"]) == {made.plan_id}
-    assert (
-        plan_of(demand({}, {"q_kappa": 5.1}), expected((0, "a", 0.2), (0, "b", 0.1))).plan_id != made.plan_id
-    )
-    assert (
-        plan_of(demand({}, {"q_kappa": 5.0}), expected((0, "a", 0.3), (0, "b", 0.1))).plan_id != made.plan_id
-    )
+    assert plan_of(demand({}, {"q_kappa": 5.1}), expected((0, "a", 0.2), (0, "b", 0.1))).plan_id != made.plan_id
+    assert plan_of(demand({}, {"q_kappa": 5.0}), expected((0, "a", 0.3), (0, "b", 0.1))).plan_id != made.plan_id
 
 
 @pytest.mark.parametrize(

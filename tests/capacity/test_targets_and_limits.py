@@ -51,10 +51,7 @@ def test_kappa_is_of_the_prices_else_of_the_tier(target, kappa):
 )
 def test_the_hold_is_the_longer_of_slot_and_cooldown_in_whole_slots(slot_s, cooldown_s, slots):
     limits = Limits(cooldown_down=timedelta(seconds=cooldown_s))
-    assert (
-        targets_frame([Target("t", "p", limits=limits)], timedelta(seconds=slot_s))["hold_slots"].item()
-        == slots
-    )
+    assert targets_frame([Target("t", "p", limits=limits)], timedelta(seconds=slot_s))["hold_slots"].item() == slots
 
 
 def test_an_automatic_unit_is_a_twentieth_of_the_mean_of_each_sized_resource_that_the_pool_has():
@@ -89,9 +86,7 @@ def test_a_configured_unit_stays_and_one_with_only_a_price_is_automatic():
 def test_slots_in_which_little_was_read_do_not_make_the_unit_smaller():
     read = [{"cpu_cores": 10.0}] * 8
     frame = needs({"a": [*read, {"cpu_cores": 10.0}], "b": [*read, None], "c": [*read, None]})
-    units, _ = freeze_units(
-        [Target("t", "p")], frame, workloads(*((w, "p", "standard") for w in "abc")), SLOT
-    )
+    units, _ = freeze_units([Target("t", "p")], frame, workloads(*((w, "p", "standard") for w in "abc")), SLOT)
     assert units["amount"].item() == pytest.approx(30 / 20)
 
 

@@ -40,9 +40,7 @@ def a_plan(needed: dict[str, list[int]], /, **columns: object) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=PLAN)
 
 
-def an_inventory(
-    floors: dict[str, int], observed: dict[str, float] | None = None, **columns: object
-) -> pl.DataFrame:
+def an_inventory(floors: dict[str, int], observed: dict[str, float] | None = None, **columns: object) -> pl.DataFrame:
     rows = [
         {
             "inventory_id": "i",
@@ -76,9 +74,7 @@ def a_view(*targets: str, **columns: object) -> pl.DataFrame:
     return pl.DataFrame([{"target": t, **plain, **columns} for t in targets], schema=LEDGER_VIEW)
 
 
-def some_limits(
-    *targets: str, limits: Limits = ACT, price: float = 1.0, total: float | None = None
-) -> pl.DataFrame:
+def some_limits(*targets: str, limits: Limits = ACT, price: float = 1.0, total: float | None = None) -> pl.DataFrame:
     unit = Unit({"cpu_cores": 4.0}, price)
     return limits_frame([Target(t, "pool", unit=unit, limits=limits) for t in targets], global_budget=total)
 

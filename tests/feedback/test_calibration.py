@@ -82,9 +82,7 @@ def test_a_kappa_between_the_planned_quantiles_is_interpolated(kappa, quantile):
 def test_a_window_is_held_against_its_largest_demand_and_needs_all_its_slots():
     targets = pl.DataFrame([("t", "p", 0.95, 2)], schema=TARGETS, orient="row")
     frame = calibration(plans([FLAT] * 6), observed([1.0, 9.0, 1.0, 1.0, None, 1.0]), SLOT, targets=targets)
-    assert (
-        frame["slots"].item() == 3
-    )  # the windows of slots 0, 1, 2; 3 and 4 hold an unread slot, 5 is not over
+    assert frame["slots"].item() == 3  # the windows of slots 0, 1, 2; 3 and 4 hold an unread slot, 5 is not over
     assert frame["coverage"].item() == pytest.approx(1 / 3)
 
 

@@ -58,9 +58,7 @@ def demand(*rows: tuple[float, float | None]) -> pl.DataFrame:
     return pl.DataFrame(full, schema=OBSERVED)
 
 
-def judged(
-    rows: list[tuple], inventories: pl.DataFrame, now: datetime, observed: pl.DataFrame | None = None
-) -> dict:
+def judged(rows: list[tuple], inventories: pl.DataFrame, now: datetime, observed: pl.DataFrame | None = None) -> dict:
     frame = outcomes(entries(*rows), inventories, demand() if observed is None else observed, now)
     assert frame.schema == OUTCOMES
     return frame.row(0, named=True)
@@ -135,7 +133,5 @@ def test_an_empty_ledger_has_no_outcomes():
 
 def test_more_inventories_in_any_order_do_not_change_the_verdict():
     some = seen((-3, 5), (-2, 9), (-1, 9))
-    mixed = pl.concat(
-        [some.reverse(), some, some.with_columns(target=pl.lit("u"), usable=pl.lit(99, pl.Int64))]
-    )
+    mixed = pl.concat([some.reverse(), some, some.with_columns(target=pl.lit("u"), usable=pl.lit(99, pl.Int64))])
     assert judged([asked(), applied()], mixed, minutes(5))["ready_at"] == minutes(-2)

@@ -104,9 +104,7 @@ def test_held_rows_are_released_once_each(written):
     hours = [END - timedelta(hours=hour) for hour in range(24, -1, -1)]
     moments = [held_rows(written, since, until) for since, until in itertools.pairwise(hours)]
     assert all(len(moment) for moment in moments)
-    assert_frame_equal(
-        pl.concat(moments).sort(KEY), pl.read_parquet(written / "held" / "*.parquet").sort(KEY)
-    )
+    assert_frame_equal(pl.concat(moments).sort(KEY), pl.read_parquet(written / "held" / "*.parquet").sort(KEY))
 
 
 def test_a_spec_and_its_fleet_write_the_same_bytes(written, tmp_path):

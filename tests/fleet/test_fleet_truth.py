@@ -87,11 +87,7 @@ def test_two_sizes_at_the_same_times_are_one_persona_in_their_shares(jobs):
     assert set(nights["size"]) == {"16 cores", "32 cores"}
     assert len(nights) > 800
     assert (nights["size"] == "32 cores").mean() == pytest.approx(0.2, abs=0.045)  # three standard errors
-    hours = (
-        local(nights.join(jobs.workloads, on="workload_id"), "start")
-        .group_by("size")
-        .agg(pl.col("hour").mean())
-    )
+    hours = local(nights.join(jobs.workloads, on="workload_id"), "start").group_by("size").agg(pl.col("hour").mean())
     assert hours["hour"].to_list() == pytest.approx([1.0, 1.0], abs=0.4)
 
 
@@ -115,9 +111,7 @@ def test_durations_are_drawn_from_the_catalogue(jobs):
 
 
 def test_activations_are_the_runs_of_the_membership(fleet):
-    active = (
-        fleet.truth.membership.filter(pl.col("kind") == "active").group_by("workload_id", "persona").len()
-    )
+    active = fleet.truth.membership.filter(pl.col("kind") == "active").group_by("workload_id", "persona").len()
     spans = fleet.truth.activations.group_by("workload_id", "persona").agg(
         ((pl.col("end") - pl.col("start")).dt.total_minutes() // 15).sum().alias("slots")
     )
@@ -143,9 +137,7 @@ def test_what_never_does_anything_else_is_steady(fleet):
 def test_whole_gpus_only_where_there_are_gpus(fleet):
     gpus = fleet.samples.filter(pl.col("metric") == "gpus")
     assert set(gpus["value"]) == {0.0, 1.0, 2.0, 4.0, 8.0}
-    pools = fleet.truth.membership.filter(pl.col("gpus").is_not_null()).join(
-        fleet.workloads, on="workload_id"
-    )
+    pools = fleet.truth.membership.filter(pl.col("gpus").is_not_null()).join(fleet.workloads, on="workload_id")
     assert set(pools["pool"]) == {"gpu"}
 
 
@@ -168,9 +160,7 @@ def test_the_working_day_keeps_its_wall_clock_across_daylight_saving():
 
 def test_no_one_works_on_holidays_and_weekends(fleet):
     country = {"America/New_York": "US", "Europe/Berlin": "DE", "Asia/Kolkata": "IN"}
-    office = fleet.truth.membership.filter(pl.col("persona") == "office hours").join(
-        fleet.workloads, on="workload_id"
-    )
+    office = fleet.truth.membership.filter(pl.col("persona") == "office hours").join(fleet.workloads, on="workload_id")
     worked = local(office)
     off = {zone: holidays.country_holidays(code, years=2026) for zone, code in country.items()}
     assert worked["weekday"].max() <= 5
@@ -180,22 +170,17 @@ def test_no_one_works_on_holidays_and_weekends(fleet):
 
 
 def test_the_month_is_closed_on_its_last_and_first_working_days(fleet):
-    closes = fleet.truth.activations.filter(pl.col("persona") == "month close").join(
-        fleet.workloads, on="workload_id"
-    )
+    closes = fleet.truth.activations.filter(pl.col("persona") == "month close").join(fleet.workloads, on="workload_id")
     days = set(local(closes, "start").filter(~pl.col("cut"))["date"])
     assert days == {date(2026, 2, 27), date(2026, 3, 2)}  # the span ends before the end of March
 
 
 def test_requests_tell_of_the_cores_one_slot_ahead():
     fleet = generate(replace(SPEC, archetypes=("office-web",), workloads=3, gaps=0.0, late_share=0.0))
-    wide = fleet.samples.filter(pl.col("workload_id") == "office-web-0001").pivot(
-        "metric", index="ts", values="value"
-    )
+    wide = fleet.samples.filter(pl.col("workload_id") == "office-web-0001").pivot("metric", index="ts", values="value")
     cores, requests = np.log(wide["cpu_cores"].to_numpy()), np.log(wide["requests"].to_numpy())
     away = {
-        lead: np.abs(np.diff(cores)[2:-2] - np.roll(np.diff(requests), lead)[2:-2]).mean()
-        for lead in (-1, 0, 1, 2)
+        lead: np.abs(np.diff(cores)[2:-2] - np.roll(np.diff(requests), lead)[2:-2]).mean() for lead in (-1, 0, 1, 2)
     }
     assert min(away, key=away.__getitem__) == 1
 
@@ -203,9 +188,7 @@ def test_requests_tell_of_the_cores_one_slot_ahead():
 def test_campaigns_raise_the_demand_of_shops():
     fleet = generate(replace(SPEC, archetypes=("consumer-shop",), workloads=20, **EXACT))
     campaigns = fleet.events.filter(pl.col("kind") == "campaign")
-    shops = local(
-        fleet.truth.membership.filter(pl.col("kind") == "active").join(fleet.workloads, on="workload_id")
-    )
+    shops = local(fleet.truth.membership.filter(pl.col("kind") == "active").join(fleet.workloads, on="workload_id"))
     during = pl.any_horizontal(
         pl.lit(value=False),
         *(
@@ -235,12 +218,8 @@ def test_mailings_run_in_campaigns_only(fleet):
 def test_a_change_of_persona_is_seen_in_the_truth():
     spec = replace(SPEC, archetypes=("nightly-batch",), workloads=10, two_persona_share=0, changing_share=1)
     fleet = generate(spec)
-    runs = fleet.truth.activations.group_by("workload_id", "persona").agg(
-        pl.col("start").min(), pl.col("end").max()
-    )
-    night, dawn = (
-        runs.filter(pl.col("persona") == name).sort("workload_id") for name in ("night jobs", "dawn jobs")
-    )
+    runs = fleet.truth.activations.group_by("workload_id", "persona").agg(pl.col("start").min(), pl.col("end").max())
+    night, dawn = (runs.filter(pl.col("persona") == name).sort("workload_id") for name in ("night jobs", "dawn jobs"))
     assert len(night) == len(dawn) == 10
     assert (night["end"] < dawn["start"]).all()
 
@@ -253,9 +232,7 @@ def test_weather_moves_the_demand_of_shops_in_town():
     weather = fleet.samples.filter(pl.col("workload_id") == "weather:new_york").pivot(
         "metric", index="ts", values="value"
     )
-    both = (
-        new_york.group_by("slot").agg(pl.col("cpu_cores").sum()).join(weather, left_on="slot", right_on="ts")
-    )
+    both = new_york.group_by("slot").agg(pl.col("cpu_cores").sum()).join(weather, left_on="slot", right_on="ts")
     both = both.filter(pl.col("slot").dt.day() != 25)  # payday, twice a Wednesday within the span
     assert len(both) == 4
     moved = both["cpu_cores"] / pull(both["temp_c"].to_numpy(), both["rain_mm"].to_numpy())

@@ -56,9 +56,7 @@ def test_a_key_occurs_once_in_time_or_late(fleet):
 
 
 def test_every_workload_and_slot_has_one_persona(fleet):
-    slots = fleet.truth.membership.group_by("workload_id").agg(
-        pl.len(), pl.col("slot").n_unique().alias("slots")
-    )
+    slots = fleet.truth.membership.group_by("workload_id").agg(pl.len(), pl.col("slot").n_unique().alias("slots"))
     assert slots["len"].to_list() == slots["slots"].to_list() == [6 * 96] * 20
 
 
@@ -130,9 +128,7 @@ def test_an_empty_fleet_has_weather_and_no_workloads():
     assert set(fleet.samples["metric"].unique()) == {"temp_c", "rain_mm"}
 
 
-@pytest.mark.parametrize(
-    ("step", "slot", "rows"), [(5, None, 288), (15, None, 96), (60, None, 24), (5, 60, 288)]
-)
+@pytest.mark.parametrize(("step", "slot", "rows"), [(5, None, 288), (15, None, 96), (60, None, 24), (5, 60, 288)])
 def test_readings_and_slots_may_differ(step, slot, rows):
     times = {"step": timedelta(minutes=step), "slot": slot and timedelta(minutes=slot)}
     spec = FleetSpec(END - timedelta(days=1), END, workloads=16, gaps=0, late_share=0, **times)

@@ -84,10 +84,7 @@ class Paths:
 
 def catalog(rows: list[tuple[str, int, str, str]], *personas: Persona) -> Catalog:
     patterns = pl.DataFrame(
-        [
-            {"workload_id": w, "pattern": p, "kind": k, "persona_id": i, "probability": 1.0}
-            for w, p, k, i in rows
-        ],
+        [{"workload_id": w, "pattern": p, "kind": k, "persona_id": i, "probability": 1.0} for w, p, k, i in rows],
         schema=PATTERNS,
     )
     return Catalog(1, HOUR, personas, patterns, pl.DataFrame(schema=LEVELS), pl.DataFrame(schema=SELECTION))

@@ -42,9 +42,7 @@ def weights(frame, band=4):
 
 
 def test_what_does_not_beat_both_baselines_gets_no_weight():
-    found = weights(
-        history({"direct": (0, 1), "mixture": (0, 9), "persistence": (0, 5), "seasonal_naive": (0, 3)})
-    )
+    found = weights(history({"direct": (0, 1), "mixture": (0, 9), "persistence": (0, 5), "seasonal_naive": (0, 3)}))
     assert found == {"direct": 1.0, "mixture": 0.0, "persistence": 0.0, "seasonal_naive": 0.0}
 
 
@@ -77,9 +75,7 @@ def test_leads_fall_into_their_bands():
 
 def test_relative_is_to_the_better_baseline_and_an_unread_actual_is_not_scored():
     frame = history({"direct": (2, 0), "persistence": (4, 0), "seasonal_naive": (8, 0)}, leads=2)
-    unread = frame.with_columns(
-        actual=pl.lit(float("nan")), slot=pl.col("slot") + 2 * HOUR, q_kappa=pl.lit(1e9)
-    )
+    unread = frame.with_columns(actual=pl.lit(float("nan")), slot=pl.col("slot") + 2 * HOUR, q_kappa=pl.lit(1e9))
     found = combination_weights(pl.concat([frame, unread]), slot=HOUR)
     assert dict(found.select("route", "relative").iter_rows()) == pytest.approx(
         {"direct": 0.5, "persistence": 1.0, "seasonal_naive": 2.0}
@@ -108,9 +104,9 @@ def test_nothing_to_score_is_no_weights(frame):
 def test_weights_are_shares_that_sum_to_one(errors, folds, leads):
     found = combination_weights(history(errors, folds, leads, kappa=0.95), slot=HOUR)
     assert found["weight"].is_between(0, 1).all()
-    assert found.group_by("target", "lead_slots").agg(pl.col("weight").sum())[
-        "weight"
-    ].to_list() == pytest.approx([1.0] * found["lead_slots"].n_unique())
+    assert found.group_by("target", "lead_slots").agg(pl.col("weight").sum())["weight"].to_list() == pytest.approx(
+        [1.0] * found["lead_slots"].n_unique()
+    )
 
 
 def demand(**levels):
@@ -138,9 +134,7 @@ def weighed(*rows):
 
 
 def test_without_weights_mixture_and_direct_are_averaged():
-    found = combined(
-        demand(direct=10.0, mixture=20.0, seasonal_naive=90.0, persistence=90.0), empty(COMBINATION)
-    )
+    found = combined(demand(direct=10.0, mixture=20.0, seasonal_naive=90.0, persistence=90.0), empty(COMBINATION))
     assert found["q50"].to_list() == pytest.approx([16.0] * 30)
     assert found["q_kappa"].to_list() == pytest.approx([18.0] * 30)
 
@@ -154,9 +148,9 @@ def test_each_lead_takes_the_weights_of_its_band():
 
 
 def test_a_weighted_route_that_is_absent_leaves_its_weight_to_the_others():
-    assert combined(demand(direct=10.0), weighed((1, "direct", 0.2), (1, "mixture", 0.8)))["mean"][
-        0
-    ] == pytest.approx(10.0)
+    assert combined(demand(direct=10.0), weighed((1, "direct", 0.2), (1, "mixture", 0.8)))["mean"][0] == pytest.approx(
+        10.0
+    )
     only = combined(demand(persistence=10.0, seasonal_naive=30.0), weighed((1, "mixture", 1.0)))
     assert only["mean"].to_list() == pytest.approx([20.0] * 30)
 

@@ -25,23 +25,17 @@ def test_every_route_gives_every_slot_with_ordered_quantiles(model):
     found = direct_demand(model, SEEN, NO_CALENDAR, UNTIL, 30, BOTH)
     assert found.schema == pl.Schema(DEMAND)
     assert found.group_by("target", "route").len().sort("target", "route").rows() == [
-        (target, route, 30)
-        for target in ("batch", "web")
-        for route in ("direct", "persistence", "seasonal_naive")
+        (target, route, 30) for target in ("batch", "web") for route in ("direct", "persistence", "seasonal_naive")
     ]
     assert found["slot"].min() == UNTIL
     quantiles = found.select(list(QUANTILE_COLUMNS)).to_numpy()
     assert np.all(np.diff(quantiles, axis=1) >= 0)
     assert np.all(quantiles >= 0)
-    assert found.filter(pl.col("kappa") == 0.95).select(
-        pl.col("q_kappa") - pl.col("q95")
-    ).to_numpy() == pytest.approx(0)
-    batch = found.filter(pl.col("target") == "batch")
-    assert (
-        batch.select((pl.col("q50") <= pl.col("q_kappa")) & (pl.col("q_kappa") <= pl.col("q90")))
-        .to_series()
-        .all()
+    assert found.filter(pl.col("kappa") == 0.95).select(pl.col("q_kappa") - pl.col("q95")).to_numpy() == pytest.approx(
+        0
     )
+    batch = found.filter(pl.col("target") == "batch")
+    assert batch.select((pl.col("q50") <= pl.col("q_kappa")) & (pl.col("q_kappa") <= pl.col("q90"))).to_series().all()
 
 
 def test_the_window_maximum_is_forecast_and_not_the_slot():

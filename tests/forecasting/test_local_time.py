@@ -27,9 +27,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 def test_the_same_slot_of_the_day_before_keeps_its_wall_clock_across_daylight_saving(day):
     # The clocks change in the night before `day`'s eve: 31 March and 27 October 2024.
     last = day - timedelta(hours=20)
-    panel = make_panel(
-        ["a"], [np.zeros(400)], [round(last.timestamp() * 1e6)], 3_600_000_000, zones=["Europe/Berlin"]
-    )
+    panel = make_panel(["a"], [np.zeros(400)], [round(last.timestamp() * 1e6)], 3_600_000_000, zones=["Europe/Berlin"])
     position = np.arange(400, 424)
     series, ones = np.zeros_like(position), np.ones_like(position)
     before = periods_ago(panel, series, position, 24, ones)
@@ -59,9 +57,7 @@ def test_clock_and_calendar_features_are_those_of_the_target_slot_in_local_time(
     days = calendar_days(["Europe/Berlin"], start.date(), end.date(), ["DE"])
     calendar = calendar_slots(days, sale, ["Europe/Berlin"], start, end, HOUR)
     last = datetime(2024, 3, 31, 12, tzinfo=UTC)
-    panel = make_panel(
-        ["a"], [np.ones(60)], [round(last.timestamp() * 1e6)], 3_600_000_000, zones=["Europe/Berlin"]
-    )
+    panel = make_panel(["a"], [np.ones(60)], [round(last.timestamp() * 1e6)], 3_600_000_000, zones=["Europe/Berlin"])
     past = Past(panel, (24,), day_facts(calendar, ["Europe/Berlin"], event_kinds(calendar)))
     ahead = np.arange(1, 60)
     features = feature_matrix(past, Rows(np.zeros_like(ahead), np.full_like(ahead, 59), ahead))
@@ -81,17 +77,13 @@ def test_on_the_monday_after_the_change_the_direct_route_rises_with_the_local_mo
     start = datetime(2024, 2, 12, tzinfo=UTC)
     ts = slots(24 * 51, start=start)
     local = ts.dt.convert_time_zone("Europe/Berlin").dt.hour().to_numpy()
-    demand = np.where((local >= 8) & (local < 18), 40.0, 5.0) + np.random.default_rng(0).normal(
-        0, 0.3, local.size
-    )
+    demand = np.where((local >= 8) & (local < 18), 40.0, 5.0) + np.random.default_rng(0).normal(0, 0.3, local.size)
     seen = observed(start=start, web=demand)
     fleet = workloads(zone="Europe/Berlin", web=["a"])
     origin = datetime(2024, 3, 31, 12, tzinfo=UTC)
     model = fit_demand(seen, NO_CALENDAR, targets("web"), fleet, slot=HOUR, until=origin, seed=0)
     found = direct_demand(model, seen, NO_CALENDAR, origin, 24, targets("web"))
-    truth = seen.filter((pl.col("slot") >= origin) & (pl.col("slot") < origin + 24 * HOUR))[
-        "demand"
-    ].to_numpy()
+    truth = seen.filter((pl.col("slot") >= origin) & (pl.col("slot") < origin + 24 * HOUR))["demand"].to_numpy()
     for route in ("direct", "seasonal_naive"):
         median = found.filter(pl.col("route") == route).sort("slot")["q50"].to_numpy()
         assert np.abs(median - truth).max() < 8, route

@@ -47,12 +47,8 @@ def paths(count=400, ahead=12, names=NAMES, active=0.3, seed=1):
 NEEDS, PLAYED = lived()
 
 
-def mixture(
-    simulated, needs=NEEDS, played=PLAYED, fleet=FLEET, which=TARGETS, unit=UNITS, known=CATALOG, seed=0
-):
-    return mixture_demand(
-        simulated, needs, played, known, fleet, which, unit, origin=ORIGIN, slot=HOUR, seed=seed
-    )
+def mixture(simulated, needs=NEEDS, played=PLAYED, fleet=FLEET, which=TARGETS, unit=UNITS, known=CATALOG, seed=0):
+    return mixture_demand(simulated, needs, played, known, fleet, which, unit, origin=ORIGIN, slot=HOUR, seed=seed)
 
 
 def per_slot(frame, target):
@@ -76,9 +72,7 @@ def test_the_mean_is_probability_times_requirement_summed_over_workloads_and_per
     mean = {(w, p): cpu for w, p, cpu in recent.iter_rows()}
     share = simulated.patterns.mean(axis=0)
     for target, amount, members in (("web", 4.0, range(8)), ("batch", 2.0, range(8, 12))):
-        seed_formula = (
-            sum((1 - share[w]) * mean[NAMES[w], 0] + share[w] * mean[NAMES[w], 1] for w in members) / amount
-        )
+        seed_formula = sum((1 - share[w]) * mean[NAMES[w], 0] + share[w] * mean[NAMES[w], 1] for w in members) / amount
         drawn = found.demand.filter(pl.col("target") == target)["mean"].to_numpy()
         np.testing.assert_allclose(drawn[2:], seed_formula[2:], rtol=0.04)
         np.testing.assert_allclose(per_slot(found.expected, target), drawn, rtol=0.03)
@@ -88,10 +82,7 @@ def test_expected_names_the_personas_and_their_shares():
     found = mixture(paths(200)).expected
     assert found.columns == ["target", "slot", "persona_id", "expected"]
     by_persona = dict(
-        found.filter(pl.col("target") == "web")
-        .group_by("persona_id")
-        .agg(pl.col("expected").mean())
-        .iter_rows()
+        found.filter(pl.col("target") == "web").group_by("persona_id").agg(pl.col("expected").mean()).iter_rows()
     )
     assert by_persona["p002"] / by_persona["p001"] == pytest.approx(0.3 * 4 / 0.7, rel=0.25)
 
@@ -140,9 +131,9 @@ def test_the_activation_that_runs_starts_from_its_newest_reading_and_forgets_it(
     assert found["mean"][-1] == pytest.approx(usual, abs=0.5)
     other = Paths(["a"], np.ones((500, 1, 60), dtype=np.int16))
     known = catalog([("a", 1, "active", "p002")], persona("p002", 30.0))
-    assert mixture(other, needs, played, fleet, targets("web"), unit, known).demand["mean"][
-        0
-    ] == pytest.approx(30, rel=0.1)
+    assert mixture(other, needs, played, fleet, targets("web"), unit, known).demand["mean"][0] == pytest.approx(
+        30, rel=0.1
+    )
 
 
 def test_workloads_that_rise_together_widen_the_quantiles_and_keep_the_mean():
@@ -167,9 +158,7 @@ def test_workloads_that_rise_together_widen_the_quantiles_and_keep_the_mean():
         played = pl.DataFrame(keys).with_columns(pattern=0, persona_id=pl.lit("p001"), probability=1.0)
         played = played.select(pl.col(column).cast(dtype) for column, dtype in MEMBERSHIP.items())
         simulated = Paths(names, np.zeros((1000, 30, 4), dtype=np.int16))
-        last = (
-            mixture(simulated, needs, played, fleet, targets("web"), unit, known).demand.sort("slot").tail(1)
-        )
+        last = mixture(simulated, needs, played, fleet, targets("web"), unit, known).demand.sort("slot").tail(1)
         spread[name] = (last["q95"] - last["q50"]).item()
         assert last["mean"].item() == pytest.approx(needs["cpu_cores"].mean() * 30, rel=0.05)
     assert spread["together"] > 2 * spread["apart"]

@@ -15,9 +15,7 @@ LEVELS = [0.1, 0.5, 0.95]
 
 
 def series(name, values, start=START):
-    return pl.DataFrame(
-        {"series_id": [name] * len(values), "ts": slots(len(values), start=start), "value": values}
-    )
+    return pl.DataFrame({"series_id": [name] * len(values), "ts": slots(len(values), start=start), "value": values})
 
 
 CYCLE = series("cycle", daily(500))

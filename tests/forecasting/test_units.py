@@ -19,9 +19,7 @@ def needs(*rows):
         "cpu_cores": pl.Float64,
         "mem_bytes": pl.Float64,
     }
-    return pl.DataFrame(
-        [(w, START + i * HOUR, s, c, m) for w, i, s, c, m in rows], schema=schema, orient="row"
-    )
+    return pl.DataFrame([(w, START + i * HOUR, s, c, m) for w, i, s, c, m in rows], schema=schema, orient="row")
 
 
 POOL = workloads(web=["a", "b", "c"])

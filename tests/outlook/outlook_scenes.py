@@ -45,9 +45,9 @@ def calendar_of(
         )
         working = pl.col("day").filter(pl.col("day_type") == "working")
         month = pl.col("day").dt.truncate("1mo")
-        kinds = [
-            pl.when((pl.col("slot") >= a) & (pl.col("slot") < b)).then(pl.lit(k)) for k, a, b in events
-        ] or [pl.lit(None, pl.String)]
+        kinds = [pl.when((pl.col("slot") >= a) & (pl.col("slot") < b)).then(pl.lit(k)) for k, a, b in events] or [
+            pl.lit(None, pl.String)
+        ]
         frames.append(
             frame.with_columns(
                 is_month_begin=(pl.col("day") == working.min().over(month)).fill_null(False),
@@ -74,8 +74,7 @@ def activations_of(played: dict[str, np.ndarray], start: datetime, slot: timedel
             pl.col("pattern").first(), first=pl.col("t").first(), count=pl.len()
         )
         runs = runs.with_columns(
-            censored=(pl.col("pattern").shift(1, fill_value=-1) < 0)
-            | (pl.col("pattern").shift(-1, fill_value=-1) < 0)
+            censored=(pl.col("pattern").shift(1, fill_value=-1) < 0) | (pl.col("pattern").shift(-1, fill_value=-1) < 0)
         ).filter(pl.col("pattern") >= 0)
         frames.append(
             runs.select(
@@ -103,11 +102,7 @@ PATTERNS = {
 
 def patterns_of(personas: dict[str, list[str]]) -> pl.DataFrame:
     """Pattern 0 rests, the others are active; the list names the persona of each."""
-    rows = [
-        (w, i, "resting" if i == 0 else "active", p, 1.0)
-        for w, ps in personas.items()
-        for i, p in enumerate(ps)
-    ]
+    rows = [(w, i, "resting" if i == 0 else "active", p, 1.0) for w, ps in personas.items() for i, p in enumerate(ps)]
     return pl.DataFrame(rows, schema=PATTERNS, orient="row")
 
 
@@ -227,8 +222,4 @@ def chance(frames: OutlookFrames, workload: str, persona: str) -> np.ndarray:
 
 
 def sums(frames: OutlookFrames) -> np.ndarray:
-    return (
-        frames.slots.group_by("workload_id", "slot")
-        .agg(pl.col("probability").sum())["probability"]
-        .to_numpy()
-    )
+    return frames.slots.group_by("workload_id", "slot").agg(pl.col("probability").sum())["probability"].to_numpy()

@@ -129,9 +129,7 @@ def test_the_same_data_and_seed_give_the_same_model():
 def test_nothing_at_or_after_until_is_seen():
     scene, _ = fitted_fleet()
     until = MONDAY + timedelta(days=14)
-    past = scene.activations.filter(pl.col("start") < until).with_columns(
-        pl.col("end").clip(upper_bound=until)
-    )
+    past = scene.activations.filter(pl.col("start") < until).with_columns(pl.col("end").clip(upper_bound=until))
     state = current_state(past, scene.patterns, until, scene.slot)
     slots = [
         predict_outlook(
@@ -170,9 +168,7 @@ class TestLittleIsKnown:
             until=MONDAY,
             seed=0,
         )
-        frames = predict_outlook(
-            model, pl.DataFrame(schema=STATE), workloads_of(["new"]), calendar, MONDAY, 3
-        )
+        frames = predict_outlook(model, pl.DataFrame(schema=STATE), workloads_of(["new"]), calendar, MONDAY, 3)
         assert chance(frames, "new", OTHER).tolist() == [1.0, 1.0, 1.0]
         assert model_from_frames(model_frames(model)).states == 0
 
@@ -269,9 +265,7 @@ class TestState:
 
     def test_a_pattern_without_persona_is_other(self):
         activations = activations_of({"w": np.array([0, 1])}, MONDAY)
-        state = current_state(
-            activations, patterns_of({}), MONDAY + timedelta(minutes=30), timedelta(minutes=15)
-        )
+        state = current_state(activations, patterns_of({}), MONDAY + timedelta(minutes=30), timedelta(minutes=15))
         assert state["persona_id"].to_list() == [OTHER]
 
     @pytest.mark.parametrize(("late", "known"), [(0, True), (3, True), (4, False), (700, False)])

@@ -71,9 +71,7 @@ def test_whether_holidays_are_kept_is_learned_from_the_persona(keeps: bool, low:
 def test_local_time_is_kept_when_the_clocks_change():
     # Europe/Berlin goes from UTC+1 to UTC+2 on 29 March 2026: 09:00 local moves from slot 32 to slot 28
     start = datetime(2026, 2, 23, tzinfo=UTC)
-    scene = scene_of(
-        {"w": daily(34, at=32, length=8)}, {"w": ["rest", "morning"]}, start=start, zone="Europe/Berlin"
-    )
+    scene = scene_of({"w": daily(34, at=32, length=8)}, {"w": ["rest", "morning"]}, start=start, zone="Europe/Berlin")
     assert scene.until.date() == date(2026, 3, 29)
     p = chance(outlook(scene, fit(scene), 96), "w", "morning")
     assert p[29] > 0.9

@@ -85,9 +85,7 @@ def test_the_variance_of_a_shock_is_found(variance: float):
 @pytest.mark.parametrize("members", [3, 40, 400])
 def test_counts_of_independent_members(members: int):
     chances = np.linspace(0.05, 0.6, members)
-    counts = member_counts(
-        np.zeros(members, dtype=int), chances, np.zeros(members, dtype=bool), np.array([1e-3]), 1
-    )
+    counts = member_counts(np.zeros(members, dtype=int), chances, np.zeros(members, dtype=bool), np.array([1e-3]), 1)
     drawn = (np.random.default_rng(0).random((20_000, members)) < chances).sum(axis=1)
     assert counts["expected_members"][0] == pytest.approx(chances.sum())
     assert counts["probability"][0] == pytest.approx((drawn > 0).mean(), abs=0.01)

@@ -55,9 +55,9 @@ def bitbrains() -> tuple[Scene, timedelta]:
         starts = (numbers[1:cut] == 1) & (numbers[: cut - 1] == 0)
         if starts.sum() >= 5:
             played[name] = numbers
-    return scene_of(
-        played, {w: ["rest", "busy"] for w in played}, start=start, slot=timedelta(hours=1)
-    ), timedelta(hours=cut)
+    return scene_of(played, {w: ["rest", "busy"] for w in played}, start=start, slot=timedelta(hours=1)), timedelta(
+        hours=cut
+    )
 
 
 def active_or_resting(level: np.ndarray, cut: int) -> np.ndarray:
@@ -98,6 +98,4 @@ def test_calibration_error_of_a_calibrated_and_of_a_biased_forecast():
 def test_where_nothing_rests_nothing_is_scored():
     scene = scene_of({"w": np.ones(7 * 96, dtype=int)}, {"w": ["rest", "busy"]})
     with pytest.raises(InputError, match="No workload rests"):
-        brier_skill(
-            *scene.inputs, slot=scene.slot, split=MONDAY + timedelta(days=4), until=scene.until, every=50
-        )
+        brier_skill(*scene.inputs, slot=scene.slot, split=MONDAY + timedelta(days=4), until=scene.until, every=50)

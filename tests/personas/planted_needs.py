@@ -17,9 +17,7 @@ def slots(days: float, start: datetime = START, slot: timedelta = SLOT) -> pl.Se
     return pl.Series("slot", [start + i * slot for i in range(n)], dtype=TS)
 
 
-def needs(
-    values: dict[str, np.ndarray], start: datetime = START, slot: timedelta = SLOT, **more
-) -> pl.DataFrame:
+def needs(values: dict[str, np.ndarray], start: datetime = START, slot: timedelta = SLOT, **more) -> pl.DataFrame:
     """A needs frame from cpu series by workload; NaN is a missing row. ``more``: other needs by workload."""
     parts = []
     for name, series in values.items():
@@ -53,8 +51,7 @@ def calendar(days: float, start: datetime = START, slot: timedelta = SLOT, zone:
     at = slots(days, start, slot)
     local = pl.col("slot").dt.convert_time_zone(zone)
     kinds = [
-        sorted(k for k, spans in (events or {}).items() if any(a <= s < b for a, b in spans))
-        for s in at.to_list()
+        sorted(k for k, spans in (events or {}).items() if any(a <= s < b for a, b in spans)) for s in at.to_list()
     ]
     return pl.DataFrame({"slot": at}).select(
         zone=pl.lit(zone),

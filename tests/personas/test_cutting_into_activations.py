@@ -36,16 +36,12 @@ def messy_needs(draw):
     for i in range(draw(st.integers(1, 3))):
         rng = np.random.default_rng(draw(st.integers(0, 10_000)))
         n = draw(st.integers(1, 300))
-        series = rng.choice([0.0, 0.1, 4.0, 16.0], n, p=[0.2, 0.5, 0.2, 0.1]).repeat(draw(st.integers(1, 4)))[
-            :n
-        ]
+        series = rng.choice([0.0, 0.1, 4.0, 16.0], n, p=[0.2, 0.5, 0.2, 0.1]).repeat(draw(st.integers(1, 4)))[:n]
         series[rng.random(n) < draw(st.sampled_from([0.0, 0.2, 0.7]))] = np.nan  # no row
         parts[f"w{i}"] = series
     frame = needs(parts)
     if frame.height:
-        odd = frame.with_columns(
-            pl.lit(draw(st.sampled_from([float("nan"), -1.0, float("inf")]))).alias("cpu_cores")
-        )
+        odd = frame.with_columns(pl.lit(draw(st.sampled_from([float("nan"), -1.0, float("inf")]))).alias("cpu_cores"))
         frame = pl.concat([odd.head(2), frame, frame.head(3)]).sample(fraction=1.0, shuffle=True, seed=1)
     return frame
 
@@ -106,9 +102,7 @@ def test_nothing_read():
     result = learn(frame, workloads([]), calendar(1), slot=SLOT, previous=None, seed=0)
     assert result.catalog.personas == ()
     assert result.activations.is_empty()
-    assert (
-        play(needs({"a": np.ones(2)}), workloads(["a"]), calendar(1), result.catalog).membership.height == 2
-    )
+    assert play(needs({"a": np.ones(2)}), workloads(["a"]), calendar(1), result.catalog).membership.height == 2
 
 
 def test_a_nightly_job_is_cut_where_it_runs():
@@ -134,9 +128,7 @@ def test_a_lone_peak_goes_and_a_quarter_hourly_cron_stays():
     rare = job(28, 2, 2, 16)
     rare[60::DAY] = 16.0  # 15:00, one slot, each day
     result, _ = learned(needs({"cron": cron, "lone": lone, "rare": rare}))
-    count = dict(
-        result.activations.filter(pl.col("kind") == "active").group_by("workload_id").len().iter_rows()
-    )
+    count = dict(result.activations.filter(pl.col("kind") == "active").group_by("workload_id").len().iter_rows())
     assert count == {"lone": 28, "cron": 28 * 6, "rare": 56}
 
 
@@ -162,9 +154,7 @@ def test_play_freezes_levels_and_judges_the_newest_by_its_start():
         .mode()[0]
     )
     until = 30 * DAY + 13 * 4 + 6  # an hour or so into the afternoon's work
-    frame = needs(
-        {"a": series[28 * DAY : until], "new": series[28 * DAY : until]}, START + timedelta(days=28)
-    )
+    frame = needs({"a": series[28 * DAY : until], "new": series[28 * DAY : until]}, START + timedelta(days=28))
     played = play(frame, workloads(["a", "new"]), days, catalog)
     newest = played.activations.filter(pl.col("workload_id") == "a").row(-1, named=True)
     assert newest["kind"] == "active"

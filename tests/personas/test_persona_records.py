@@ -55,9 +55,7 @@ def test_a_requirement_is_a_distribution_that_holds_every_activation(rows):
 
 
 def test_a_saturated_slot_never_lowers_a_need():
-    slots = pl.DataFrame(
-        {"episode": [0] * 40, "cpu_cores": [16.0] * 39 + [30.0], "saturated": [False] * 39 + [True]}
-    )
+    slots = pl.DataFrame({"episode": [0] * 40, "cpu_cores": [16.0] * 39 + [30.0], "saturated": [False] * 39 + [True]})
     assert activation_needs(slots)["cpu_cores"][0] == 30.0
     plain = slots.with_columns(saturated=pl.lit(value=False))
     assert activation_needs(plain)["cpu_cores"][0] == 16.0
@@ -96,9 +94,7 @@ def test_intensity_shrinks_little_when_there_is_much_and_much_when_there_is_litt
 
 
 def test_event_uplift_is_found_with_its_uncertainty():
-    campaigns = [
-        (START + timedelta(days=d, hours=10), START + timedelta(days=d, hours=16)) for d in (3, 9, 16, 24)
-    ]
+    campaigns = [(START + timedelta(days=d, hours=10), START + timedelta(days=d, hours=16)) for d in (3, 9, 16, 24)]
     quiet = [(START + timedelta(days=d), START + timedelta(days=d + 1)) for d in (5, 12, 19, 26)]
     series = {}
     for i in range(5):
@@ -111,9 +107,7 @@ def test_event_uplift_is_found_with_its_uncertainty():
         needs(series), workloads(series), calendar(28, events={"campaign": campaigns, "quiet": quiet}),
         slot=SLOT, previous=None, seed=0,
     ).catalog  # fmt: skip
-    uplifts = {
-        (p.persona_id, u.kind): u for p in found.personas if p.kind == "active" for u in p.recurrence.uplifts
-    }
+    uplifts = {(p.persona_id, u.kind): u for p in found.personas if p.kind == "active" for u in p.recurrence.uplifts}
     campaign = max((u for (_, kind), u in uplifts.items() if kind == "campaign"), key=lambda u: u.ratio)
     assert campaign.low > 1.5
     assert campaign.activations == 20

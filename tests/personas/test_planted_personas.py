@@ -32,15 +32,11 @@ def planted(days=28, first=0):
 def catalog():
     series = planted()
     tiers = ["critical" if n == "night0" or n.startswith("office") else "batch" for n in series]
-    return learn(
-        needs(series), workloads(series, tiers), calendar(28), slot=SLOT, previous=None, seed=0
-    ).catalog
+    return learn(needs(series), workloads(series, tiers), calendar(28), slot=SLOT, previous=None, seed=0).catalog
 
 
 def persona_of(catalog, prefix):
-    rows = catalog.patterns.filter(
-        pl.col("workload_id").str.starts_with(prefix) & (pl.col("kind") == "active")
-    )
+    rows = catalog.patterns.filter(pl.col("workload_id").str.starts_with(prefix) & (pl.col("kind") == "active"))
     assert rows["persona_id"].n_unique() == 1
     return next(p for p in catalog.personas if p.persona_id == rows["persona_id"][0])
 
@@ -120,16 +116,12 @@ def test_ids_survive_more_data_and_are_never_given_twice(catalog):
     again = learn(
         needs(gone | new), workloads([*gone, *new]), calendar(35), slot=SLOT, previous=without, seed=1
     ).catalog
-    assert persona_of(again, "dusk").persona_id not in {
-        p.persona_id for p in (*catalog.personas, *later.personas)
-    }
+    assert persona_of(again, "dusk").persona_id not in {p.persona_id for p in (*catalog.personas, *later.personas)}
     assert persona_of(again, "night").persona_id == persona_of(catalog, "night").persona_id
 
 
 def test_a_workload_may_play_two_personas(catalog):
-    series = planted() | {
-        f"both{i}": job(28, 2, 2, 16, seed=i) + job(28, 12, 2, 16, rest=0.0) for i in range(1)
-    }
+    series = planted() | {f"both{i}": job(28, 2, 2, 16, seed=i) + job(28, 12, 2, 16, rest=0.0) for i in range(1)}
     series["shift"] = np.concatenate([job(14, 2, 2, 16), job(14, 12, 2, 16)])  # moved house midway
     found = learn(needs(series), workloads(series), calendar(28), slot=SLOT, previous=catalog, seed=0).catalog
     shift = found.patterns.filter((pl.col("workload_id") == "shift") & (pl.col("kind") == "active"))
@@ -141,9 +133,7 @@ def test_month_end_is_a_pattern_of_its_own():
     start = START.replace(day=1)
     for end in (30, 60):  # the 31st of March, the 30th of April
         series[end * DAY + 68 : end * DAY + 92] = 8.0
-    found = learn(
-        needs({"a": series}, start), workloads(["a"]), calendar(61, start), slot=SLOT, previous=None, seed=0
-    )
+    found = learn(needs({"a": series}, start), workloads(["a"]), calendar(61, start), slot=SLOT, previous=None, seed=0)
     active = found.activations.filter(pl.col("kind") == "active")
     late = active.filter(pl.col("start").dt.hour() > 12)
     assert late.height == 2

@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-DOMAIN = ("utilization", "calendars", "fleet", "personas", "outlook", "forecasting", "capacity", "feedback", "replay")
+DOMAIN = (
+    "utilization",
+    "calendars",
+    "fleet",
+    "personas",
+    "outlook",
+    "forecasting",
+    "capacity",
+    "feedback",
+    "replay",
+)
 FORBIDDEN = ("dagster", "duckdb", "lmdb", "sqlalchemy", "kubernetes", "boto3", "starlette", "click")
 
 

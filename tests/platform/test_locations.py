@@ -59,7 +59,9 @@ def test_provisioning_loads_and_holds_sensor_job_and_inventory(home: Path, with_
 
 
 def test_planning_never_reads_inventory() -> None:
-    code = "import sys; import persona_platform.locations.planning; print([m for m in sys.modules if 'provisioners' in m])"
+    code = (
+        "import sys; import persona_platform.locations.planning; print([m for m in sys.modules if 'provisioners' in m])"
+    )
     assert _printed(code) == "[]"
 
 

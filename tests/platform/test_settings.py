@@ -24,7 +24,7 @@ def test_defaults_observe_and_have_no_target(tmp_path: Path) -> None:
 def test_a_target_takes_the_shared_limits_and_its_own_go_first(tmp_path: Path) -> None:
     text = (
         '[project]\nname = "x"\nslot = "30m"\n[limits]\nmode = "act"\nmax = 9\ncooldown_up = "2m"\n'
-        "budget_day_total = 5.0\n[targets.web]\nlimits = { max = 4 }\n[targets.db]\npool = \"data\"\n"
+        'budget_day_total = 5.0\n[targets.web]\nlimits = { max = 4 }\n[targets.db]\npool = "data"\n'
     )
     settings = load_settings(written(tmp_path, text))
     web, db = settings.targets

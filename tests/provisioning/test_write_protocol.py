@@ -47,9 +47,7 @@ def test_an_action_is_claimed_written_read_back_and_recorded(ledger, cluster):
     assert results(done) == ["applied"]
     assert kinds(ledger) == ["action", "applied"]
     assert floor(cluster) == 5
-    body = ledger.entries()["body"].str.json_decode(pl.Struct({"prior_floor": pl.Int64, "usable": pl.Int64}))[
-        1
-    ]
+    body = ledger.entries()["body"].str.json_decode(pl.Struct({"prior_floor": pl.Int64, "usable": pl.Int64}))[1]
     assert body == {"prior_floor": 0, "usable": 0}
     assert str(done[0]).startswith("t ")
 

@@ -76,9 +76,7 @@ def personas():
     backup = [size(2.0, 4.0, 1.0)]
     weekly = {"lasts": 2700.0, "between": [604800.0] * 5, "tier": "batch"}
     return (
-        persona(
-            "p001", "weekday nights, 16 cores, 2 h", "active", nightly, 24, nights, 0.83, uplifts=month_end
-        ),
+        persona("p001", "weekday nights, 16 cores, 2 h", "active", nightly, 24, nights, 0.83, uplifts=month_end),
         persona("p002", "office hours, 4 cores, 9 h", "active", office, 61, days, 0.31, lasts=32400.0),
         persona("p003", "Sundays <full backup>, 2 cores", "active", backup, 9, {(6, 6)}, 0.97, **weekly),
         persona("p004", "always on, 1 core", "steady", [], 112, set(), 0.0, tier="critical"),
@@ -137,9 +135,7 @@ def plan(origin, slots=96):
 def evidence(rows):
     shares = {"analytics": {"p001": 0.7, OTHER: 0.3}, "storefront": {"p002": 0.85, "p004": 0.15}}
     split = [{"target": t, "persona_id": p, "share": s} for t, of in shares.items() for p, s in of.items()]
-    joined = rows.join(pl.DataFrame(split), on="target").with_columns(
-        expected=pl.col("mean") * pl.col("share")
-    )
+    joined = rows.join(pl.DataFrame(split), on="target").with_columns(expected=pl.col("mean") * pl.col("share"))
     return conform(joined, EVIDENCE, "evidence")
 
 
@@ -222,9 +218,7 @@ def combination():
 
 def report_data():
     seen = observed(np.random.default_rng(5))
-    recording = record(
-        seen, step=SLOT, lead_time=timedelta(minutes=5), scored_from=ORIGIN - timedelta(days=1)
-    )
+    recording = record(seen, step=SLOT, lead_time=timedelta(minutes=5), scored_from=ORIGIN - timedelta(days=1))
     ours = Ours(lambda at: plan(at, 8), limits(), kappas=(0.5, 0.99))
     price = dict(limits().select("target", "price_per_hour").iter_rows())
     walk = ours.walk(recording)

@@ -54,9 +54,7 @@ def test_usable_is_what_a_list_of_units_with_their_ages_gives(asked, lead):
 
 def test_scores_by_hand(recorded):
     recording = recorded([2, 4, 1, 3], [0, 0, 0, 0])
-    served = serve(
-        recording.demand, np.array([[2, 3, 3, 3], [1, 1, 1, 1]]), step=STEP, lead_time=recording.lead_time
-    )
+    served = serve(recording.demand, np.array([[2, 3, 3, 3], [1, 1, 1, 1]]), step=STEP, lead_time=recording.lead_time)
     measured = measure(served, recording)
     assert measured.unserved.tolist() == [2, 0]  # 4 wanted, 2 usable: the third still boots
     assert measured.unserved_share.tolist() == [0.2, 0.0]
@@ -95,9 +93,7 @@ def test_the_worst_day_is_a_utc_day(recorded):
 
 def test_pooling_weighs_units_by_their_price(recorded):
     recording = recorded([2, 2], [4, 4])
-    measured = measure(
-        serve(recording.demand, np.array([[1, 1], [4, 4]]), step=STEP, lead_time=STEP), recording
-    )
+    measured = measure(serve(recording.demand, np.array([[1, 1], [4, 4]]), step=STEP, lead_time=STEP), recording)
     pooled = measured.pooled(np.array([3.0, 1.0]))
     assert pooled.unserved_share.tolist() == [6 / 20]
     assert pooled.billed.tolist() == [3 * 2 + 8]

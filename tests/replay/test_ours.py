@@ -56,9 +56,7 @@ def test_decide_sees_what_a_live_tick_would(recorded, plan_of, limits, follow_th
         return follow_the_plan(plan, inventory, ledger_view, limit_rows, now)
 
     recording = recorded([2, 3, np.nan, 3], lead=timedelta(minutes=20))
-    Ours(plan_of([[5, 5, 5, 8, 8, 8, 8]]), limits("a", "z", max=None), kappas=(0.9,), decide=spy).walk(
-        recording
-    )
+    Ours(plan_of([[5, 5, 5, 8, 8, 8, 8]]), limits("a", "z", max=None), kappas=(0.9,), decide=spy).walk(recording)
     plan, inventory, view, rows = seen[2]
     assert inventory.schema == pl.Schema(INVENTORY)
     assert view.schema == pl.Schema(LEDGER_VIEW)

@@ -96,10 +96,7 @@ def test_it_contains_the_numbers_that_it_was_given(data, html):
     assert "8 min ahead" in page
     assert "4 min late" in page
     row = savings(data.comparison).filter(target=ALL_TARGETS, basis=AS_PLANNED).row(0, named=True)
-    assert (
-        f"{percent(row['unserved_share'])} of demand was left unserved at a cost of {money(row['ours'])}"
-        in page
-    )
+    assert f"{percent(row['unserved_share'])} of demand was left unserved at a cost of {money(row['ours'])}" in page
     assert f"{percent(row['saved_reactive_tuned'])} less" in page
 
 
@@ -170,9 +167,7 @@ def test_the_fan_opens_at_the_last_observation(data):
     ahead = data.demand.filter(pl.col("slot") >= ORIGIN + timedelta(hours=23))
     alone = charts.demand_fan(data.observed.clear(), ahead, targets=target)
     joined = charts.demand_fan(data.observed, ahead, targets=target)
-    points = [
-        re.findall(r'<path[^>]*stroke="#1f5fa8"[^>]*>', drawing)[0].count("L") for drawing in (alone, joined)
-    ]
+    points = [re.findall(r'<path[^>]*stroke="#1f5fa8"[^>]*>', drawing)[0].count("L") for drawing in (alone, joined)]
     assert points[1] == points[0] + 1
 
 

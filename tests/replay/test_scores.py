@@ -43,9 +43,7 @@ class Fixed:
 
 
 def test_scores_in_money_per_target_and_over_all(recorded):
-    comparison = compare(
-        recorded([2, 2, 2, 2], [4, 4, 4, 4]), [Fixed("static", low=[1, 4])], {"a": 2.0, "b": 0.5}
-    )
+    comparison = compare(recorded([2, 2, 2, 2], [4, 4, 4, 4]), [Fixed("static", low=[1, 4])], {"a": 2.0, "b": 0.5})
     assert comparison.scores.schema == pl.Schema(SCORES)
     assert comparison.decisions.schema == pl.Schema(DECISIONS)
     rows = comparison.scores.select("target", "billed_unit_hours", "cost", "unserved_share").rows()
@@ -108,9 +106,7 @@ def test_frontiers_fall_and_the_clairvoyant_is_below(demand, lead):
     recording = Recording(("a", "b"), START, STEP, lead * STEP, demand, 6)
     comparison = compare(recording, [Reactive(), ReactiveTuned(), Clairvoyant()])
     for target in ("a", "b", ALL_TARGETS):
-        fronts = {
-            p: frontier(comparison.scores, p, target) for p in ("reactive", "reactive_tuned", "clairvoyant")
-        }
+        fronts = {p: frontier(comparison.scores, p, target) for p in ("reactive", "reactive_tuned", "clairvoyant")}
         for front in fronts.values():
             assert front["unserved_share"].is_sorted()
             assert (front["cost"].diff().drop_nulls() < 0).all()
@@ -127,9 +123,7 @@ def test_two_days_of_eight_targets_walk_in_seconds(recorded, plan_of, limits, fo
     demand = rng.gamma(4.0, 5.0, (8, 192))
     names = "abcdefgh"
     ours = Ours(plan_of(demand, slots=96), limits(*names), kappas=(0.9, 0.99), decide=follow_the_plan)
-    comparison = compare(
-        recorded(*demand, scored_from=96), [ours, Reactive(), ReactiveTuned(), Clairvoyant()]
-    )
+    comparison = compare(recorded(*demand, scored_from=96), [ours, Reactive(), ReactiveTuned(), Clairvoyant()])
     assert set(comparison.decisions["policy"]) == {"ours", "reactive", "reactive_tuned", "clairvoyant"}
     kept = comparison.decisions.group_by("policy").agg(pl.col("setting").n_unique())
     assert kept["setting"].max() <= 40

@@ -49,11 +49,7 @@ def persona(persona_id, version=1, description="", workloads=("w1", "w2")):
 def catalog(version, personas=20, members=60):
     """A version whose every record names it, so that a mixture of two versions shows."""
     ids = [f"p{i:03}" for i in range(1, personas + 1)]
-    rows = [
-        MemberRecord(p, f"w{version}-{i}", 1.0, (0,), {"v": float(version)})
-        for p in ids
-        for i in range(members)
-    ]
+    rows = [MemberRecord(p, f"w{version}-{i}", 1.0, (0,), {"v": float(version)}) for p in ids for i in range(members)]
     return [persona(p, version, f"v{version}") for p in ids], rows
 
 
@@ -180,9 +176,7 @@ def test_the_same_version_again_changes_nothing_and_another_or_older_one_is_refu
         (1, ["p" * 201], [], "cannot be a key"),
     ],
 )
-def test_a_catalog_that_cannot_be_stored_is_refused_and_nothing_is_written(
-    store, version, personas, members, message
-):
+def test_a_catalog_that_cannot_be_stored_is_refused_and_nothing_is_written(store, version, personas, members, message):
     with pytest.raises(InputError, match=message):
         store.publish(version, [persona(p) for p in personas], [MemberRecord(p, w, 1.0) for p, w in members])
     assert store.version() == 0
@@ -265,9 +259,7 @@ class Publisher:
     notes: str
 
     def start(self, version):
-        self.process = SPAWN.Process(
-            target=publish_forever, args=(self.path, self.notes, version), daemon=True
-        )
+        self.process = SPAWN.Process(target=publish_forever, args=(self.path, self.notes, version), daemon=True)
         self.process.start()
 
     def acknowledged(self):
@@ -346,9 +338,7 @@ assert store.version() == 0
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_handle_is_not_used_in_a_forked_child(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", FORK, tmp_path / "store"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", FORK, tmp_path / "store"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -407,9 +397,7 @@ def test_a_record_of_another_form_is_named_as_such(tmp_path):
     with PersonaStore(path) as store:
         store.publish(1, [persona("p001")], [])
     with lmdb.open(str(path), max_dbs=9) as env, env.begin(write=True) as txn:
-        txn.put(
-            b"p001", bytes(8) + msgspec.msgpack.encode({"persona_id": 1}), db=env.open_db(b"persona", txn=txn)
-        )
+        txn.put(b"p001", bytes(8) + msgspec.msgpack.encode({"persona_id": 1}), db=env.open_db(b"persona", txn=txn))
     with PersonaStore(path) as store, pytest.raises(InputError, match="cannot be read"):
         store.get("p001")
 

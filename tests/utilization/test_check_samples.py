@@ -123,9 +123,7 @@ def test_an_empty_batch_has_four_empty_frames() -> None:
 
 ANY = st.fixed_dictionaries(
     {
-        "workload_id": st.sampled_from(
-            [None, "", "web", "weather:x", "event:y", "calendar:", "grid:z", " a "]
-        ),
+        "workload_id": st.sampled_from([None, "", "web", "weather:x", "event:y", "calendar:", "grid:z", " a "]),
         "ts": st.sampled_from([None, "2025-01-01", "1735689600", "x", "2999-01-01", "1960-01-01"]),
         "metric": st.sampled_from([None, "", "cpu_cores", "cpu_pct", "odd"]),
         "value": st.sampled_from([None, "", "1", "-1", "nan", "inf", "x", "1e300"]),

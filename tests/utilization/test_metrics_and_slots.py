@@ -30,9 +30,7 @@ def test_a_metric_becomes(name: str, role: Role, column: str, factor: float) -> 
     assert (metric.role, metric.column, metric.factor) == (role, column, factor)
 
 
-@pytest.mark.parametrize(
-    "name", ["is_anomaly", "load1_norm", "cpu_raw_sum", "grok_asg_metric", "disk_util_norm"]
-)
+@pytest.mark.parametrize("name", ["is_anomaly", "load1_norm", "cpu_raw_sum", "grok_asg_metric", "disk_util_norm"])
 def test_what_no_model_uses_is_not_in_the_table(name: str) -> None:
     assert name not in METRICS
 
@@ -69,9 +67,7 @@ def test_a_slot_is_the_median_step_but_a_quarter_of_an_hour_at_least_and_divides
     assert check_slot(slot) == slot
 
 
-@pytest.mark.parametrize(
-    "slot", [timedelta(minutes=7), timedelta(seconds=30), timedelta(0), timedelta(days=2)]
-)
+@pytest.mark.parametrize("slot", [timedelta(minutes=7), timedelta(seconds=30), timedelta(0), timedelta(days=2)])
 def test_a_slot_that_does_not_divide_a_day_is_refused(slot: timedelta) -> None:
     with pytest.raises(ConfigError, match="does not divide a day"):
         check_slot(slot)

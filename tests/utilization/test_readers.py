@@ -45,9 +45,7 @@ def test_a_torn_line_keeps_its_place(tmp_path: Path, torn: list[int]) -> None:
     path = tmp_path / "a.csv"
     path.write_text(HEADER + "\n" + "".join(rows))
     batches = read(path)
-    numbered = {
-        first + i: row for first, batch in batches for i, row in enumerate(batch.iter_rows(named=True))
-    }
+    numbered = {first + i: row for first, batch in batches for i, row in enumerate(batch.iter_rows(named=True))}
     assert sorted(numbered) == list(range(1, 11))
     for i in range(10):
         row = numbered[i + 1]
@@ -120,9 +118,7 @@ def test_a_folder_stands_for_its_sample_files(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("name", "says"), [("none.csv", "no file"), ("notes.txt", "neither"), ("void", "no sample")]
-)
+@pytest.mark.parametrize(("name", "says"), [("none.csv", "no file"), ("notes.txt", "neither"), ("void", "no sample")])
 def test_a_path_that_is_no_sample_file_is_refused(tmp_path: Path, name: str, says: str) -> None:
     (tmp_path / "notes.txt").touch()
     (tmp_path / "void").mkdir()

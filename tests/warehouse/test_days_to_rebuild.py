@@ -118,9 +118,7 @@ def test_a_digest_changes_with_its_table_only(warehouse: Warehouse, feed, table:
         "utilization_samples": lambda: warehouse.ingest_samples([feed("b.csv", readings(1))], now=NOW),
         "workloads": lambda: warehouse.put_workloads(pl.DataFrame({"workload_id": ["web"], "team": ["t"]})),
         "calendar_days": lambda: warehouse.put_calendar(empty(EVENTS), calendar("UTC")),
-        "covariates": lambda: warehouse.ingest_samples(
-            [feed("c.csv", readings(1, workload="weather:x"))], now=NOW
-        ),
+        "covariates": lambda: warehouse.ingest_samples([feed("c.csv", readings(1, workload="weather:x"))], now=NOW),
     }
     warehouse.ingest_samples([feed("a.csv", readings(0))], now=NOW)
     versions = [{name: warehouse.digest(name) for name in steps}]

@@ -64,9 +64,7 @@ def test_a_second_ingest_changes_nothing(warehouse: Warehouse, feed, everything,
 def test_the_first_value_wins_unless_it_is_replaced(warehouse: Warehouse, feed) -> None:
     warehouse.ingest_samples([feed("a.csv", HOURLY)], now=NOW)
     warehouse.mark_done(warehouse.stale_days(), warehouse.stale().token)
-    other = feed(
-        "b.csv", [("web", 1, "cpu_cores", 9.0), ("web", 2, "cpu_cores", 2.0), ("web", 40, "cpu_cores", 4.0)]
-    )
+    other = feed("b.csv", [("web", 1, "cpu_cores", 9.0), ("web", 2, "cpu_cores", 2.0), ("web", 40, "cpu_cores", 4.0)])
 
     (report,) = warehouse.ingest_samples([other], now=NOW).files
     assert (report.new, report.unchanged, report.replaced) == (1, 1, 0)
@@ -171,12 +169,8 @@ def test_a_file_that_is_no_warehouse_is_refused(tmp_path: Path) -> None:
         Warehouse(path, tmp_path).stale_days()
 
 
-KEYS = st.tuples(
-    st.sampled_from(["a", "b", "weather:x"]), st.integers(0, 60), st.sampled_from(["cpu_cores", "odd"])
-)
-FILES = st.lists(
-    st.lists(st.tuples(KEYS, st.sampled_from([-1.0, 0.0, 1.0, 2.0])), max_size=12), min_size=1, max_size=4
-)
+KEYS = st.tuples(st.sampled_from(["a", "b", "weather:x"]), st.integers(0, 60), st.sampled_from(["cpu_cores", "odd"]))
+FILES = st.lists(st.lists(st.tuples(KEYS, st.sampled_from([-1.0, 0.0, 1.0, 2.0])), max_size=12), min_size=1, max_size=4)
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

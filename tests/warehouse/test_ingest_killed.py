@@ -90,17 +90,13 @@ def test_two_ingests_at_once_take_turns(tmp_path: Path, everything) -> None:
 
 def test_who_waits_too_long_learns_who_holds_the_file(tmp_path: Path) -> None:
     path = tmp_path / "w.duckdb"
-    hold = (
-        "import sys, duckdb; con = duckdb.connect(sys.argv[1]); print('ready', flush=True); sys.stdin.read()"
-    )
+    hold = "import sys, duckdb; con = duckdb.connect(sys.argv[1]); print('ready', flush=True); sys.stdin.read()"
     child = subprocess.Popen(
         [sys.executable, "-c", hold, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
-    with pytest.raises(
-        WarehouseBusyError, match=rf"held by process {child.pid} .* not released within 0\.2 s"
-    ):
+    with pytest.raises(WarehouseBusyError, match=rf"held by process {child.pid} .* not released within 0\.2 s"):
         Warehouse(path, tmp_path, wait_s=0.2).state()
     child.communicate("", timeout=20)
     assert Warehouse(path, tmp_path, wait_s=5).stale_days() == []

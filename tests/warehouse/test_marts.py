@@ -38,9 +38,7 @@ Sample = tuple[str, int, str, float]
 """workload, seconds after FIRST, metric, value"""
 
 
-def series(
-    random: Random, workload: str, metric: str, step: int, *, top: float, missing: float = 0.05
-) -> list[Sample]:
+def series(random: Random, workload: str, metric: str, step: int, *, top: float, missing: float = 0.05) -> list[Sample]:
     return [
         (workload, at, metric, round(random.uniform(0, top), 3))
         for at in range(0, 3 * DAY, step)
@@ -219,9 +217,7 @@ def built(tmp_path_factory) -> Iterator[Built]:
     outside += [("event:launch", DAY + 1000, "event", 1.0), ("event:launch", DAY + 9000, "event", 0.0)]
     built.ingest("fleet", fleet() + outside)
     zones = {"vm": "Europe/Berlin", "web": "Asia/Kolkata"}
-    built.warehouse.put_workloads(
-        pl.DataFrame({"workload_id": list(zones), "timezone": list(zones.values())})
-    )
+    built.warehouse.put_workloads(pl.DataFrame({"workload_id": list(zones), "timezone": list(zones.values())}))
     campaign = (
         "campaign",
         "spring",
@@ -325,13 +321,8 @@ def test_a_run_rewrites_the_days_given_and_no_others(built: Built) -> None:
     built.warehouse.mark_done(stale.days, stale.token)
     after = built.files()
     changed = {name for name in before if after.get(name) != before[name]}
-    written = {
-        f"{mart}/day=2025-03-30/part.parquet"
-        for mart in ("usage_per_slot", "activity_per_slot", "covariates")
-    }
-    ahead = {
-        name for name in before if name.startswith("calendar_per_slot") and name[-23:-13] >= "2025-03-30"
-    }
+    written = {f"{mart}/day=2025-03-30/part.parquet" for mart in ("usage_per_slot", "activity_per_slot", "covariates")}
+    ahead = {name for name in before if name.startswith("calendar_per_slot") and name[-23:-13] >= "2025-03-30"}
     assert changed == written | ahead
     assert not ghost.exists()
     assert not ghost.parent.exists()

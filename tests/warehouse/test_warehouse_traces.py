@@ -37,9 +37,7 @@ def test_every_row_of_a_trace_is_taken_in(warehouse: Warehouse, names: list[str]
     last = rows.filter(~outside)["ts"].max()
     assert last < state.newest <= last + slot
     with opened(warehouse.path, wait_s=5, read_only=True) as con:
-        held = con.execute(
-            "select sum(value), count(distinct workload_id) from raw.utilization_samples"
-        ).fetchall()
+        held = con.execute("select sum(value), count(distinct workload_id) from raw.utilization_samples").fetchall()
     assert held[0][0] == pytest.approx(rows.filter(~outside)["value"].sum())
     assert held[0][1] == state.workloads == rows.filter(~outside)["workload_id"].n_unique()
     assert warehouse.ingest_samples(files, now=NOW).new == 0
