@@ -36,6 +36,7 @@ def units(context: dg.AssetExecutionContext, project: ProjectResource) -> dg.Mat
     inputs = planning_inputs(project, context)
     targets = configured_targets(project)
     frozen, reasons = freeze_units(targets, inputs.needs, inputs.workloads, inputs.slot)
+    frozen = frozen.sort("target", "need")
     if project.frames.has("capacity/units"):
         automatic = [t.name for t in targets if t.unit is None or not t.unit.amounts]
         before = project.frames.read("capacity/units", name="units").filter(pl.col("target").is_in(automatic))

@@ -1,6 +1,7 @@
 """The command group, and how an error reaches the user."""
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
@@ -53,12 +54,15 @@ def persona() -> None:
     """
 
 
-def main() -> None:
-    """Runs the command line; turns our own errors into one sentence and an exit code."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Runs the command line (of this process, unless ``words`` are given); an error becomes one sentence and a code."""
     try:
-        persona(standalone_mode=False)
+        persona(list(words) if words is not None else None, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as asked:
+        asked.show()
+        sys.exit(asked.exit_code)
     except click.ClickException as fault:
-        fault.show()
+        click.echo(f"Error: {fault.format_message()}", err=True)
         sys.exit(fault.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Stopped.", err=True)

@@ -44,7 +44,7 @@ def replay_last_days(project: Project, until: datetime, span: timedelta, console
     from persona_platform.forecasting.demand import from_bytes
     from persona_platform.outlook.model import model_from_frames
     from persona_platform.replay.engine import record
-    from persona_platform.replay.ours import Ours
+    from persona_platform.replay.ours import WARM_UP, Ours
     from persona_platform.replay.policies import Clairvoyant, Reactive, ReactiveTuned
     from persona_platform.replay.scores import compare
     from persona_platform.utilization.needs import needs_per_slot
@@ -65,10 +65,11 @@ def replay_last_days(project: Project, until: datetime, span: timedelta, console
         from_bytes(frames.read("forecasts/model")["model"][0]),
     )
     weights = frames.read("forecasts/combination", name="weights")
-    steps = int(span / slot)
+    start = until - span - WARM_UP
+    steps = int((until - start) / slot)
     plans = {}
     for i in track(range(0, steps, PLAN_EVERY), "Replaying the last two days", console=console, transient=True):
-        origin = until - span + i * slot
+        origin = start + i * slot
         made = plan_at(
             models,
             weights,

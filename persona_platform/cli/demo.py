@@ -144,28 +144,26 @@ def run(project: Project, instants: Instants, console: Console) -> None:
     replay_last_days(project, instants.first, REPLAYED, console)
     plan_now(project, at=instants.first, console=console)
     live_through(project, instants.first, console)
-    run_job(
-        project,
-        "observe_capacity",
-        location="provisioning",
-        at=instants.first,
-        console=console,
-        title="Observe",
-    )
     walk_hour(project, instants, console)
     release(project.home, instants.last)
     plan_now(project, at=instants.last, console=console)
-    run_job(project, "observe_capacity", location="provisioning", at=instants.last, console=console, title="Judge")
+    observe(project, instants.last, console, "Judge")
     tick(project, instants.last, console)
 
 
+def observe(project: Project, at: datetime, console: Console, title: str | None) -> None:
+    """Runs the job that takes the inventory and judges the actions so far."""
+    run_job(project, "observe_capacity", location="provisioning", at=at, console=console, title=title)
+
+
 def walk_hour(project: Project, instants: Instants, console: Console) -> None:
-    """Lets the sensor tick every five minutes of the hour, as the daemon would, and runs what it asks for.
+    """Observes and lets the sensor tick every five minutes of the hour, as the daemon would, and runs what it asks for.
 
     The plan is the one made at the hour's start; between ticks the cluster boots what was asked of it.
     """
     at = instants.first
     while at < instants.last:
+        observe(project, at, console, "Observe" if at == instants.first else None)
         tick(project, at, console, quiet=True)
         at += TICK
     console.print(f"The sensor ticked from {instants.first:%H:%M} to {instants.last:%H:%M} UTC of the fleet's time.")

@@ -40,11 +40,12 @@ def ingest_files(
     from resources.project import ProjectState, state_path
 
     files = expand(paths)
-    span = day_span(files, at or datetime.now(UTC))
+    now = at or datetime.now(UTC)
+    span = day_span(files, now)
     state = ProjectState.load(state_path(project))
     known = [d for d in (span and span[0], state and state.history_since) if d]
     if not known:
-        raise InputError(f"{', '.join(map(str, paths))}: no row with a readable time; nothing was ingested.")
+        raise InputError(_nothing_in(files, now))
     # partitions start at the first day ever seen: known before the run, since a run names its partitions
     since = min(known)
     days = span or (since, since)
@@ -60,6 +61,19 @@ def ingest_files(
     )
     _say_ingested(project, result, console)
     return result
+
+
+def _nothing_in(files: list[Path], now: datetime) -> str:
+    """Why no file has a day: they are empty, or nothing in them has a time that is past."""
+    from persona_platform.utilization.readers import sample_batches
+
+    named = ", ".join(map(str, files[:3])) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+    if all(next(iter(sample_batches(f, rows=1)), None) is None for f in files):
+        return f"{named}: no row at all, nothing was ingested; export the samples again."
+    return (
+        f"{named}: no row has a readable ts up to {now:%Y-%m-%d %H:%M} UTC, nothing was ingested; write ts in ISO "
+        "8601 or as seconds since 1970, or give --at a later instant."
+    )
 
 
 def expand(paths: list[Path]) -> list[Path]:

@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from datetime import date, datetime
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -25,12 +27,18 @@ def definitions(project: Project, location: str, history_since: date | None = No
     # Dagster warns of its own use of its own beta parameters while it resolves sensors
     warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefinition", dg.BetaWarning)
     if location == "provisioning":
-        from persona_platform.locations import provisioning
-
-        return provisioning.build_defs(project.home)
+        return _provisioning(project.home)
     from persona_platform.locations import planning
 
     return planning.build_defs(project.home, history_since=history_since)
+
+
+@cache
+def _provisioning(home: Path) -> Any:
+    """The same for each tick of a process: nothing in these Definitions depends on the state of the folder."""
+    from persona_platform.locations import provisioning
+
+    return provisioning.build_defs(home)
 
 
 def run_job(
@@ -43,17 +51,17 @@ def run_job(
     tags: Mapping[str, str] | None = None,
     history_since: date | None = None,
     console: Console,
-    title: str,
+    title: str | None,
 ) -> Any:
-    """Runs a job in this process on the project's instance and shows a bar of its steps.
+    """Runs a job in this process on the project's instance and shows a bar of its steps; silent without a title.
 
     Raises whatever the job's first failing step raised.
     """
     from resources.instance import dagster_instance
 
     started = time.monotonic()
-    with dagster_instance(project) as instance, _bar(console) as progress:
-        task = progress.add_task(title, total=None, step="loading")
+    with dagster_instance(project) as instance, _bar(console, shown=title is not None) as progress:
+        task = progress.add_task(title or job, total=None, step="loading")
         definition = definitions(project, location, history_since).resolve_job_def(job)
         progress.update(task, total=len(definition.nodes_in_topological_order))
         run_id = str(uuid.uuid4())
@@ -77,11 +85,12 @@ def run_job(
                 tags=dict(tags or {}),
                 raise_on_error=True,
             )
-    console.print(f"{title}: {time.monotonic() - started:.0f} s", style="dim")
+    if title is not None:
+        console.print(f"{title}: {time.monotonic() - started:.0f} s", style="dim")
     return result
 
 
-def _bar(console: Console) -> Progress:
+def _bar(console: Console, *, shown: bool) -> Progress:
     """A bar that goes away when it is done; where nobody watches a terminal, none."""
     return Progress(
         SpinnerColumn(),
@@ -91,7 +100,7 @@ def _bar(console: Console) -> Progress:
         TimeElapsedColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not (shown and console.is_terminal),
     )
 
 

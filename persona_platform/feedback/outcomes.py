@@ -98,15 +98,31 @@ def _moment(name: str) -> pl.Expr:
 
 
 def _reached(actions: pl.DataFrame, inventories: pl.DataFrame, now: datetime) -> pl.DataFrame:
-    """key, ready_at (first seen at the floor), most (usable), while the action stood."""
-    seen = conform(inventories, INVENTORY, "The inventories").select("target", "observed_at", "usable")
+    """key, ready_at, most (usable), while the action stood.
+
+    ``ready_at`` is when the inventory before the first one at the floor said that all would be usable, where that
+    lies between the two; else when it was first seen. So it is not only as sharp as the observations are frequent.
+    """
+    seen = (
+        conform(inventories, INVENTORY, "The inventories")
+        .sort("target", "observed_at")
+        .with_columns(
+            said=pl.col("ready_at").shift(1).over("target"), before=pl.col("observed_at").shift(1).over("target")
+        )
+        .select(
+            "target",
+            "observed_at",
+            "usable",
+            came_at=pl.when(pl.col("said").is_between("before", "observed_at")).then("said").otherwise("observed_at"),
+        )
+    )
     while_it_stood = pl.col("observed_at").is_between("requested_at", pl.min_horizontal("expires_at", pl.lit(now, TS)))
     return (
         actions.join(seen, on="target")
         .filter(while_it_stood)
         .group_by("key")
         .agg(
-            ready_at=pl.col("observed_at").filter(pl.col("usable") >= pl.col("to_floor")).min(),
+            ready_at=pl.max_horizontal("came_at", "requested_at").filter(pl.col("usable") >= pl.col("to_floor")).min(),
             most=pl.col("usable").max(),
         )
     )

@@ -7,7 +7,7 @@ last reading.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from statistics import NormalDist
 
 import numpy as np
@@ -30,6 +30,9 @@ AS_PLANNED = "as planned"
 """The setting that changes nothing: each target at its own kappa."""
 
 KAPPAS = (0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999)
+
+WARM_UP = timedelta(hours=2)
+"""Floors take some steps and cooldowns to build; a start from nothing would be scored otherwise."""
 
 NO_MAXIMUM = 1_000_000_000
 """Units. A target without a maximum can only be observed live; replay asks what acting would have done."""
@@ -83,16 +86,23 @@ class Ours:
         return self.walk(recording).desired
 
     def walk(self, recording: Recording) -> Walk:
-        """Walks the recording forward, one ``decide`` a step for all settings and targets."""
+        """Walks the recording forward, one ``decide`` a step for all settings and targets.
+
+        Before the scored part nothing is planned but for :data:`WARM_UP`, in which the floors are built.
+        """
         rows = [(s, t) for s in self.settings(recording) for t in recording.targets]
         state = _State(recording, len(rows) // max(1, len(recording.targets)))
         names = pl.DataFrame(rows, schema={"setting": pl.String, "target": pl.String}, orient="row")
         names = names.with_columns(row=pl.concat_str("setting", "target", separator="|"))
         limits = _replay_limits(self.limits, names)
         taken: list[pl.DataFrame] = []
+        first = recording.scored_from - recording.lead_steps - WARM_UP // recording.step
         for step in range(recording.steps):
             now = recording.at(step)
             state.advance(step)
+            if step < first:
+                state.act(step, empty(ACTIONS), names["row"], now)
+                continue
             plan = self._plans(self.plan_at(now), names)
             actions = self.decide(
                 plan, state.inventory(names["row"], now), state.ledger_view(names["row"]), limits, now

@@ -24,6 +24,8 @@ def day_span(files: Sequence[Path], now: datetime) -> tuple[date, date] | None:
 
 
 def _file_span(path: Path, now: datetime) -> tuple[datetime, datetime] | None:
+    if path.stat().st_size == 0:
+        return None
     if path.suffix == ".parquet":
         next(iter(sample_batches(path, rows=1)), None)  # its columns are checked, with a sentence
         lazy = pl.scan_parquet(path, glob=False)

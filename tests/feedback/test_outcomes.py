@@ -38,7 +38,8 @@ def applied(usable: int = 2, at: datetime = ASKED) -> tuple:
     return (at, "applied", {"usable": usable, "from_floor": 2, "to_floor": 9})
 
 
-def seen(*rows: tuple[float, int]) -> pl.DataFrame:
+def seen(*rows: tuple[float, int], ready: dict[float, float] | None = None) -> pl.DataFrame:
+    """(minutes after the need, usable units); ``ready`` says when all that boots then will be usable."""
     full = [
         {
             "inventory_id": "i",
@@ -46,6 +47,7 @@ def seen(*rows: tuple[float, int]) -> pl.DataFrame:
             "observed_at": minutes(at),
             "usable": n,
             "booting": 0,
+            "ready_at": minutes(ready[at]) if ready and at in ready else None,
             "floor": 9,
         }
         for at, n in rows
@@ -123,6 +125,12 @@ def test_the_peak_is_of_the_slots_in_which_the_action_stood():
     assert judged([asked(), applied()], seen(), minutes(90), observed)["peak_demand"] == 7.5
     assert judged([asked(), applied()], seen(), minutes(10), observed)["peak_demand"] == 4.0
     assert judged([asked(), applied()], seen(), minutes(10))["peak_demand"] is None
+
+
+@pytest.mark.parametrize(("said", "ahead_s"), [(-2.5, 150.0), (-9.0, -300.0), (7.0, -300.0)])
+def test_the_moment_that_the_earlier_inventory_gave_counts_where_it_lies_between_the_two(said, ahead_s):
+    inventories = seen((-6, 2), (5, 9), ready={-6: said})
+    assert judged([asked(), applied()], inventories, minutes(10))["ahead_s"] == ahead_s
 
 
 def test_an_empty_ledger_has_no_outcomes():

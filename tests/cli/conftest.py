@@ -1,0 +1,57 @@
+"""The real command line, in this process, on small project folders."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import CONFIG, Run, Said
+
+from persona_platform.cli.app import main
+from persona_platform.settings import Project
+from resources.warehouse import Warehouse
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project folder with nothing in it but persona.toml; commands run over it."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "persona.toml").write_text(CONFIG, encoding="utf-8")
+    monkeypatch.setenv("PERSONA_HOME", str(home))
+    monkeypatch.setenv("COLUMNS", "200")  # tables that do not fold
+    monkeypatch.chdir(home)
+    return Project(home)
+
+
+@pytest.fixture
+def persona(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs one command of the command line."""
+
+    def run(*words: str | Path) -> Said:
+        capsys.readouterr()
+        code = 0
+        try:
+            main([str(word) for word in words])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        printed = capsys.readouterr()
+        return Said(code, printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture
+def held(project: Project) -> Callable[[], dict[str, object]]:
+    """What the warehouse and the state file hold, to compare before and after."""
+
+    def look() -> dict[str, object]:
+        warehouse = Warehouse(project.warehouse, project.marts, wait_s=20)
+        state = project.state / "state.json"
+        return {
+            "state": warehouse.state(),
+            "samples": warehouse.digest("utilization_samples"),
+            "file": state.read_text(encoding="utf-8") if state.is_file() else None,
+            "stale": warehouse.stale_days() if project.warehouse.exists() else [],
+        }
+
+    return look
