@@ -9,6 +9,7 @@ import polars as pl
 
 from persona_platform.capacity.planning import History
 from persona_platform.errors import InputError
+from persona_platform.utilization.metrics import METRICS, Role
 from persona_platform.utilization.needs import needs_per_slot
 from resources.project import ProjectResource
 from resources.warehouse import read_mart
@@ -55,11 +56,7 @@ def planning_inputs(project: ProjectResource, context: Any) -> PlanningInputs:
     activity = read_mart(marts, "activity_per_slot", since=since, until=moment.origin)
     needs = needs_per_slot(usage, activity)
     if needs.height == 0:
-        raise InputError(
-            f"Between {since:%Y-%m-%d} and {moment.origin:%Y-%m-%d %H:%M} no metric was read that a model uses: "
-            'map one in persona.toml, for instance [sources.metrics] my_cpu = "cpu_cores", and ingest again with '
-            "--replace."
-        )
+        raise InputError(_nothing_to_learn_from(project, since, moment.origin))
     return PlanningInputs(
         origin=moment.origin,
         history=History(
@@ -68,6 +65,20 @@ def planning_inputs(project: ProjectResource, context: Any) -> PlanningInputs:
             calendar=read_mart(marts, "calendar_per_slot", since=since, until=until),
             slot=slot,
         ),
+    )
+
+
+def _nothing_to_learn_from(project: ProjectResource, since: datetime, origin: datetime) -> str:
+    """Where no reading of the look-back counts: all of them too old or too new, or of metrics that no model uses."""
+    span = f"Between {since:%Y-%m-%d} and {origin:%Y-%m-%d %H:%M} UTC"
+    state = project.state()
+    held = state.metrics if state else ()
+    if any(METRICS[name].role is not Role.LIMIT for name in held if name in METRICS):
+        return f"{span} nothing was read: give another --at, or a longer [planning] lookback."
+    unknown = next((name for name in held if name not in METRICS), "my_cpu")
+    return (
+        f"{span} no metric was read that says what a workload uses (there is {', '.join(held) or 'none'}): name one "
+        f'in persona.toml, for instance [sources] metrics = {{ {unknown} = "cpu_cores" }}, and ingest the file again.'
     )
 
 

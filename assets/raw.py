@@ -79,7 +79,7 @@ def raw_assets(history_since: date) -> list[dg.AssetsDefinition]:
         state = warehouse.state()
         if state.slot is None or state.history_since is None or state.newest is None:
             raise InputError(_nothing_usable(given))
-        ProjectState(state.slot, state.history_since, state.newest).save(state_path(project.project))
+        ProjectState(state.slot, state.history_since, state.newest, state.metrics).save(state_path(project.project))
         yield dg.MaterializeResult(
             asset_key=SAMPLES,
             data_version=dg.DataVersion(warehouse.digest("utilization_samples")),

@@ -54,7 +54,7 @@ def warehouse_assets(manifest: Path = MANIFEST) -> dg.AssetsDefinition:
         # dbt reads both through env_var; one dbt invocation at a time a process (the warehouse pool)
         os.environ["PERSONA_WAREHOUSE"] = str(folder.warehouse)
         os.environ["PERSONA_MARTS"] = str(folder.marts)
-        target = folder.state / "dbt" / context.run_id
+        target = folder.state / "dbt" / context.run.run_id
         chosen = {"days": [d.isoformat() for d in stale.days]}
         yield from dbt.cli(["build", "--vars", json.dumps(chosen)], context=context, target_path=target).stream()
         warehouse.mark_done(stale.days, stale.token)

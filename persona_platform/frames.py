@@ -179,7 +179,7 @@ DEMAND: Final[Schema] = {
     "origin": TS,
     "target": pl.String,
     "slot": TS,
-    "route": pl.String,  # mixture, direct, seasonal_naive, combined
+    "route": pl.String,  # mixture, direct, seasonal_naive, persistence, combined
     "mean": pl.Float64,  # units, of the window maximum that starts at the slot
     **dict.fromkeys(QUANTILE_COLUMNS, pl.Float64),
     "kappa": pl.Float64,
@@ -187,7 +187,7 @@ DEMAND: Final[Schema] = {
 }
 COMBINATION: Final[Schema] = {
     "target": pl.String,
-    "lead_slots": pl.Int64,  # the upper end of the band of leads that the weight serves
+    "lead_slots": pl.Int64,  # the upper end of the band of leads that the weight serves; 1,000,000: beyond the others
     "route": pl.String,
     "weight": pl.Float64,  # sums to 1 over the routes of a target and band
     "pinball": pl.Float64,  # at kappa, over the folds, in units

@@ -8,6 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from difflib import get_close_matches
@@ -212,10 +213,10 @@ def load_settings(path: Path) -> Settings:
     settings: Settings | None = None
     try:
         settings = TypeAdapter(Settings).validate_python(prepared)
+        faults += _semantic_faults(settings)
     except ValidationError as fault:
         faults += [(tuple(map(str, e["loc"])), _sentence(e["msg"], e["input"])) for e in fault.errors()]
-    if settings is not None:
-        faults += _semantic_faults(settings)
+        faults += _faults_beside(prepared, [e["loc"] for e in fault.errors()])
     if faults or settings is None:
         lines = sorted({(_line_of(text, _toml_path(raw, loc)), ".".join(loc), why) for loc, why in faults})
         raise ConfigError("\n".join(f"{path}:{line}: {where}: {why}" for line, where, why in lines))
@@ -321,6 +322,26 @@ def _semantic_faults(settings: Settings) -> list[tuple[tuple[str, ...], str]]:
                 )
             )
     return faults
+
+
+def _faults_beside(prepared: dict[str, Any], wrong: list[tuple[int | str, ...]]) -> list[tuple[tuple[str, ...], str]]:
+    """What is wrong beside values of the wrong type: those are left out, and the tables that they stood in."""
+    rest = deepcopy(prepared)
+    for *path, last in wrong:
+        holder: Any = rest
+        for key in path:
+            holder = holder[key] if isinstance(holder, list) else holder.get(key) if isinstance(holder, dict) else None
+        if isinstance(holder, dict):
+            holder.pop(last, None)
+    try:
+        found = _semantic_faults(TypeAdapter(Settings).validate_python(rest))
+    except ValidationError:
+        return []
+    names = [target.get("name") for target in prepared.get("targets", ()) if isinstance(target, dict)]
+    tables = {
+        tuple(str(names[k]) if i == 1 and isinstance(k, int) else str(k) for i, k in enumerate(loc[:-1])) for loc in wrong
+    }
+    return [(where, why) for where, why in found if where[:-1] not in tables]
 
 
 def _named(fault: str) -> tuple[str, ...]:

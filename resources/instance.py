@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from typing import Final
 
 import dagster as dg
+from dagster._core.instance.ref import InstanceRef
 
 from persona_platform.settings import Project
+from resources.event_log import event_log_settings
 
 DAGSTER_YAML: Final = """\
 # Written by persona; remove the file to get this version's defaults again.
 telemetry: {enabled: false}
+nux: {enabled: false}
 sensors: {use_threads: true, num_workers: 4}
 schedules: {use_threads: true, num_workers: 2}
 run_coordinator:
@@ -28,7 +31,9 @@ concurrency:
     tag_concurrency_limits:
       # one plan at a time: a second replan waits instead of mixing its frames with the first
       - {key: persona_platform/lane, value: {applyLimitPerUniqueValue: true}, limit: 1}
-run_monitoring: {enabled: true}
+# a run whose process is gone is ended, and its slots are freed
+run_launcher: {module: resources.lost_runs, class: WatchedRunLauncher}
+run_monitoring: {enabled: true, poll_interval_seconds: 30, free_slots_after_run_end_seconds: 15}
 # a step that fails on purpose is not tried again as a run; a lost worker is
 run_retries: {enabled: true, max_retries: 1, retry_on_asset_or_op_failure: false}
 """
@@ -44,7 +49,12 @@ def prepare_instance(project: Project) -> None:
 
 @contextmanager
 def dagster_instance(project: Project) -> Iterator[dg.DagsterInstance]:
-    """The project's instance, closed afterwards."""
+    """The project's instance, closed afterwards; on Dagster's SQLite it keeps its event log's files open."""
     prepare_instance(project)
-    with dg.DagsterInstance.from_config(str(project.dagster)) as instance:
+    folder = str(project.dagster)
+    found = InstanceRef.from_dir(folder)
+    default = InstanceRef.config_defaults(folder)["storage"]
+    if found.storage_data == default:  # not where dagster.yaml names a storage of its own
+        found = InstanceRef.from_dir(folder, overrides={"event_log_storage": event_log_settings(project.dagster)})
+    with dg.DagsterInstance.from_ref(found) as instance:
         yield instance

@@ -16,6 +16,7 @@ from persona_platform.errors import ConfigError
 from persona_platform.now import Moment, parse_instant, resolve_now
 from persona_platform.settings import Project, Settings
 from resources.frames import FrameStore
+from resources.lost_runs import mark_running
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class ProjectState:
     slot: timedelta
     history_since: date
     newest: datetime
+    metrics: tuple[str, ...] = ()
+    """Names of the metrics held."""
 
     def save(self, path: Path) -> None:
         """Writes the state atomically."""
@@ -33,6 +36,7 @@ class ProjectState:
             "slot_s": self.slot.total_seconds(),
             "history_since": self.history_since.isoformat(),
             "newest": self.newest.isoformat(),
+            "metrics": list(self.metrics),
         }
         scratch.write_text(json.dumps(body), encoding="utf-8")
         scratch.replace(path)
@@ -47,6 +51,7 @@ class ProjectState:
             slot=timedelta(seconds=body["slot_s"]),
             history_since=date.fromisoformat(body["history_since"]),
             newest=datetime.fromisoformat(body["newest"]),
+            metrics=tuple(body.get("metrics", ())),
         )
 
 
@@ -55,6 +60,11 @@ class ProjectResource(dg.ConfigurableResource):
 
     home: str
     at: str = ""
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Marks the run as this process's, so that it is missed when the process is killed."""
+        if context.run is not None and context.instance is not None:
+            mark_running(context.instance, context.run.run_id)
 
     @property
     def project(self) -> Project:
@@ -80,7 +90,7 @@ class ProjectResource(dg.ConfigurableResource):
         """The instant of this run: ``at`` when given, else when the run was created."""
         if self.at:
             return parse_instant(self.at)
-        record = context.instance.get_run_record_by_id(context.run_id)
+        record = context.instance.get_run_record_by_id(context.run.run_id)
         return record.create_timestamp.astimezone(UTC) if record else datetime.now(UTC)
 
     def moment(self, context: Any) -> Moment:

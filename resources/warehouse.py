@@ -178,6 +178,10 @@ class Warehouse:
                         "select distinct dataset from raw.workloads_seen order by dataset"
                     ).fetchall()
                 ),
+                metrics=tuple(
+                    name
+                    for (name,) in con.execute("select distinct metric from raw.series_days order by metric").fetchall()
+                ),
             )
 
     def stale(self) -> StaleDays:

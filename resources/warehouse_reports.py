@@ -58,6 +58,8 @@ class WarehouseState:
     quarantined: int
     files: int
     datasets: tuple[str, ...]
+    metrics: tuple[str, ...] = ()
+    """Names of the metrics held, sorted; those that no model uses among them."""
 
 
 @dataclass(frozen=True)

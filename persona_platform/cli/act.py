@@ -39,6 +39,7 @@ def acting_instant(project: Project, at: datetime | None) -> datetime:
     """The instant to act at, by the same rule as planning."""
     from resources.project import ProjectState, state_path
 
+    project.settings()  # its faults first
     state = ProjectState.load(state_path(project))
     if state is None:
         raise InputError("There are no samples yet: run `persona ingest PATH` first.")

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from persona_platform.cli.options import at_option, err, frame_table
 from persona_platform.cli.runs import partition_range, run_job
+from persona_platform.cli.show import duration_text
 from persona_platform.errors import InputError
 from persona_platform.now import Moment, resolve_now
 from persona_platform.settings import Project, find_project
@@ -39,6 +40,7 @@ def ingest_files(
     from persona_platform.utilization.span import day_span
     from resources.project import ProjectState, state_path
 
+    project.settings()  # its faults first
     files = expand(paths)
     now = at or datetime.now(UTC)
     span = day_span(files, now)
@@ -95,17 +97,25 @@ def expand(paths: list[Path]) -> list[Path]:
 
 
 def _say_ingested(project: Project, result: Any, console: Console) -> None:
+    from persona_platform.utilization.metrics import METRICS
     from resources.project import ProjectState, state_path
 
-    made = next(m for m in result.asset_materializations_for_node("samples") if "report" in m.metadata)
-    said = {name: value.value for name, value in made.metadata.items()}
+    made = {m.asset_key.path[-1]: m for m in result.asset_materializations_for_node("samples")}
+    said = {name: value.value for name, value in made["utilization_samples"].metadata.items()}
+    outside = made["covariates"].metadata["dagster/row_count"].value
     console.print(frame_table("Ingested", pl.DataFrame(said["report"])))
     state = ProjectState.load(state_path(project))
     assert state is not None
+    workloads = f"{said['workloads']:,} workload{'' if said['workloads'] == 1 else 's'}"
     console.print(
-        f"{said['dagster/row_count']:,} samples of {said['workloads']:,} workloads, {state.history_since} to "
-        f"{state.newest:%Y-%m-%d %H:%M} UTC, in slots of {state.slot}; {said['in quarantine']:,} rows in quarantine."
+        f"{said['dagster/row_count']:,} samples of {workloads}, {state.history_since} to "
+        f"{state.newest:%Y-%m-%d %H:%M} UTC, in slots of {duration_text(state.slot.total_seconds())}; "
+        + (f"{outside:,} readings of outside series; " if outside else "")
+        + f"{said['in quarantine']:,} rows in quarantine."
     )
+    idle = [name for name in state.metrics if name not in METRICS]
+    if idle:
+        console.print(f"Kept, but used by no model: {', '.join(idle)}. [sources] metrics in persona.toml names yours.")
 
 
 @click.command()
@@ -129,11 +139,17 @@ def plan_now(project: Project, *, at: datetime | None, console: Console, refit: 
     from resources.frames import FrameStore
     from resources.project import ProjectState, state_path
 
+    project.settings()  # its faults first
     state = ProjectState.load(state_path(project))
     moment = resolve_now(
         at, datetime.now(UTC), state.newest if state else None, state.slot if state else timedelta(minutes=15)
     )
-    console.print(moment.sentence)
+    if state and moment.at.date() < state.history_since:
+        raise InputError(
+            f"There is no sample before {moment.at:%Y-%m-%d %H:%M} UTC: the first is of {state.history_since}, so give "
+            "a later --at."
+        )
+    console.print(moment.sentence, soft_wrap=True)
     first = not FrameStore(project.frames).has("forecasts/combination")
     job = "refit" if refit or first else "replan"
     day = partition_of(moment.at, state.history_since if state else moment.at.date())
@@ -145,8 +161,30 @@ def plan_now(project: Project, *, at: datetime | None, console: Console, refit: 
         console=console,
         title="Learn and plan" if job == "refit" else "Replan",
     )
+    for sentence in unplanned(project):
+        console.print(sentence, soft_wrap=True)
     console.print("Done: `persona plan` shows the plan, `persona personas` what was learned.")
     return moment
+
+
+def unplanned(project: Project) -> list[str]:
+    """One sentence for each target that the newest plan lacks; the others are planned all the same."""
+    from resources.project import ProjectResource
+    from resources.targets import configured_targets
+
+    resource = ProjectResource(home=str(project.home))
+    planned = set(resource.frames.read("capacity/plan", name="plan")["target"])
+    pools = resource.workloads()["pool"].unique().sort().to_list()
+    return [
+        f"Target {target.name} is not planned: "
+        + (
+            "it had no demand when units were last sized, so run `persona refit` when it has some."
+            if target.pool in pools
+            else f"no workload is in its pool {target.pool!r}, the pools are {', '.join(pools[:8])}."
+        )
+        for target in configured_targets(resource)
+        if target.name not in planned
+    ]
 
 
 def partition_of(at: datetime, history_since: date) -> str:

@@ -7,6 +7,7 @@ from functools import cached_property
 import polars as pl
 
 from persona_platform.personas.catalog import Catalog, catalog_from_frames
+from persona_platform.personas.naming import main_need
 from persona_platform.settings import Project, find_project
 from resources.frames import FrameStore
 from resources.warehouse import read_mart
@@ -54,8 +55,8 @@ class Snapshot:
     def persona_outlook(self, horizon: timedelta) -> pl.DataFrame:
         """For each persona: the probability that a member plays it within the horizon, and what it adds.
 
-        Columns: persona, name, probability, members (expected number), expected_cores (probability times
-        requirement at the busiest slot).
+        Columns: persona_id, name, probability, expected_members (a number), expected (probability times
+        requirement at the busiest slot), need (what that is an amount of: the persona's main need).
         """
         from persona_platform.outlook.model import model_from_frames
         from persona_platform.outlook.predict import predict_outlook
@@ -79,28 +80,29 @@ class Snapshot:
             slots,
             horizons=(int(horizon.total_seconds()),),
         )
-        needs = {p.persona_id: p.requirement.mean for p in self.catalog.personas}
-        cores = pl.DataFrame(
-            {"persona_id": list(needs), "cores": [n.get("cpu_cores", 0.0) for n in needs.values()]},
-            schema={"persona_id": pl.String, "cores": pl.Float64},
+        means = {p.persona_id: p.requirement.mean for p in self.catalog.personas}
+        main = {persona: main_need(mean) if mean else "" for persona, mean in means.items()}
+        needs = pl.DataFrame(
+            {
+                "persona_id": list(means),
+                "name": [p.name for p in self.catalog.personas],
+                "need": list(main.values()),
+                "amount": [means[persona].get(need, 0.0) for persona, need in main.items()],
+            },
+            schema={"persona_id": pl.String, "name": pl.String, "need": pl.String, "amount": pl.Float64},
         )
         busiest = (
             predicted.slots.group_by("persona_id", "slot")
             .agg(pl.col("probability").sum())
             .group_by("persona_id")
             .agg(pl.col("probability").max().alias("playing"))
-            .join(cores, on="persona_id", how="left")
-            .select("persona_id", (pl.col("playing") * pl.col("cores").fill_null(0.0)).alias("expected_cores"))
-        )
-        names = pl.DataFrame(
-            {"persona_id": list(needs), "name": [p.name for p in self.catalog.personas]},
-            schema={"persona_id": pl.String, "name": pl.String},
         )
         return (
-            predicted.personas.join(names, on="persona_id", how="left")
+            predicted.personas.join(needs, on="persona_id", how="left")
             .join(busiest, on="persona_id", how="left")
-            .sort("probability", "expected_cores", descending=True)
-            .select("persona_id", "name", "probability", "expected_members", "expected_cores")
+            .with_columns(expected=pl.col("playing") * pl.col("amount"))
+            .sort("probability", "expected", descending=True, nulls_last=True)
+            .select("persona_id", "name", "probability", "expected_members", "expected", "need")
         )
 
     def demand_within(self, horizon: timedelta) -> pl.DataFrame:

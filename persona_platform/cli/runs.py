@@ -58,9 +58,11 @@ def run_job(
     Raises whatever the job's first failing step raised.
     """
     from resources.instance import dagster_instance
+    from resources.lost_runs import end_lost_runs
 
     started = time.monotonic()
     with dagster_instance(project) as instance, _bar(console, shown=title is not None) as progress:
+        end_lost_runs(instance)
         task = progress.add_task(title or job, total=None, step="loading")
         definition = definitions(project, location, history_since).resolve_job_def(job)
         progress.update(task, total=len(definition.nodes_in_topological_order))

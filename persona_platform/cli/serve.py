@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -41,27 +43,31 @@ def supervise(project: Project, host: str, port: int) -> int:
         **os.environ,
         "PERSONA_HOME": str(project.home),
         "DAGSTER_HOME": str(project.dagster),
-        "PYTHONWARNINGS": "ignore::dagster.SupersessionWarning",
+        # Dagster's warnings about its own command and its own use of its beta parameters
+        "PYTHONWARNINGS": "ignore:Function `dev_command`,ignore:Parameter `owners`",
     }
-    # a server started with & from a script inherits SIGINT as ignored and survives Ctrl-C; a session of its own
-    # lets us end the whole tree
-    child = subprocess.Popen(command, env=environment, cwd=WORKSPACE.parent, start_new_session=True)  # noqa: S603
+    children: list[subprocess.Popen[bytes]] = []
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        os.killpg(child.pid, number)
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        for child in children:
+            _end(child, signal.SIGTERM)
+            late = threading.Timer(GRACE_S, _end, (child, signal.SIGKILL))
+            late.daemon = True
+            late.start()
 
+    # Handlers first: a process started with & from a script inherits SIGINT as ignored, and so would the servers,
+    # which then survive Ctrl-C and TERM; what is handled here is theirs to handle anew after exec.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    return _wait(child)
+    # a session of its own, so that the whole tree of servers can be ended
+    child = subprocess.Popen(command, env=environment, cwd=WORKSPACE.parent, start_new_session=True)  # noqa: S603
+    children.append(child)
+    code = child.wait()
+    _end(child, signal.SIGKILL)  # whatever of the tree is left
+    return code
 
 
-def _wait(child: subprocess.Popen[bytes]) -> int:
-    while True:
-        try:
-            return child.wait()
-        except KeyboardInterrupt:
-            os.killpg(child.pid, signal.SIGTERM)
-            try:
-                return child.wait(GRACE_S)
-            except subprocess.TimeoutExpired:
-                os.killpg(child.pid, signal.SIGKILL)
+def _end(child: "subprocess.Popen[bytes]", number: int) -> None:
+    """Signals the child's process group; nothing when it is gone."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, number)

@@ -10,6 +10,7 @@ import polars as pl
 from persona_platform.cli.options import Duration, frame_table, json_option, out, print_json
 from persona_platform.cli.reading import Snapshot
 from persona_platform.errors import InputError
+from persona_platform.personas.naming import amount
 from persona_platform.personas.record import Persona
 
 
@@ -53,24 +54,8 @@ def persona_rows(records: list[Persona]) -> pl.DataFrame:
 
 
 def size_text(amounts: dict[str, float]) -> str:
-    """``16 cores 32 GiB``: amounts in the units people use."""
-    names = {"cpu_cores": "cores", "gpus": "gpus"}
-    parts = []
-    for need, amount in amounts.items():
-        if need.endswith("_bytes") and amount:
-            kind = "" if need == "mem_bytes" else " " + need.removesuffix("_bytes").replace("_", " ")
-            parts.append(bytes_text(amount) + kind)
-        elif amount:
-            parts.append(f"{amount:.3g} {names.get(need, need + '/s')}")
-    return ", ".join(parts) or "nothing"
-
-
-def bytes_text(amount: float) -> str:
-    """Bytes in the largest binary unit that keeps them at one or more."""
-    for unit, size in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20)):
-        if amount >= size:
-            return f"{amount / size:.3g} {unit}"
-    return f"{amount:.0f} B"
+    """``16 cores, 32 GiB``: amounts in the units people use."""
+    return ", ".join(amount(need, value) for need, value in amounts.items() if value) or "nothing"
 
 
 def duration_text(seconds: float) -> str:
@@ -139,7 +124,11 @@ def predict(horizon: timedelta, as_json: bool) -> None:
         )
         return
     out.print(f"From {snapshot.origin:%Y-%m-%d %H:%M} UTC, within {duration_text(horizon.total_seconds())}:")
-    out.print(frame_table("Personas (expected is at their busiest slot, in cores)", active))
+    expected = [
+        amount(need, float(f"{value:.3g}")) if need else "-" for value, need in active.select("expected", "need").iter_rows()
+    ]
+    shown = active.drop("need").with_columns(expected=pl.Series(expected, dtype=pl.String))
+    out.print(frame_table("Personas (expected: probability times need, at the busiest slot)", shown, right=("expected",)))
     out.print(frame_table("Demand at the busiest slot, in units, beside capacity", demand))
 
 

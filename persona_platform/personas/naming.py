@@ -1,6 +1,7 @@
 """Names: a persona's facts in a few plain words, "weekday nights, 16 cores, 2 h"."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -116,21 +117,29 @@ def how_much(requirement: Requirement) -> str:
     if not requirement.sizes or not requirement.sizes[0].amounts:
         return ""
     amounts = requirement.sizes[0].amounts
-    main = next((n for n in ("gpus", "cpu_cores", "mem_bytes") if amounts.get(n, 0.0) > 0), next(iter(amounts)))
+    main = main_need(amounts)
     return amount(main, amounts[main])
 
 
+def main_need(amounts: Mapping[str, float]) -> str:
+    """The need that stands for all of some amounts (not empty): gpus, cores, memory, or else the first."""
+    return next((n for n in ("gpus", "cpu_cores", "mem_bytes") if amounts.get(n, 0.0) > 0), next(iter(amounts)))
+
+
 def amount(need: str, value: float) -> str:
-    """An amount with its unit."""
+    """An amount with its unit; a rate under one in ten seconds by the hour."""
     if need.endswith("_bytes"):
         for unit, scale in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20)):
             if value >= scale:
-                return f"{value / scale:g} {unit}{' of disk' if need == 'disk_bytes' else ''}"
+                return f"{value / scale:.4g} {unit}{' of disk' if need == 'disk_bytes' else ''}"
         return f"{value:.0f} B"
     units = {"cpu_cores": ("core", "cores"), "gpus": ("GPU", "GPUs"), "active_users": ("user", "users")}
     if need in units:
         return f"{value:g} {units[need][value != 1]}"
-    return f"{value:g} {need.replace('_', ' ')}/s"
+    things = need.replace("_", " ")
+    if value == 0:
+        return f"no {things}"
+    return f"{value:g} {things}/s" if value >= 0.1 else f"{value * 3600:.3g} {things}/h"
 
 
 def how_long(seconds: float) -> str:

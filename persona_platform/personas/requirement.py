@@ -18,13 +18,15 @@ WITHIN: Final = 0.95
 COVERED: Final = 0.95
 """The commonest sizes that reach this share stay; the rest are raised to one of them."""
 MOST_SIZES: Final = 12
+NO_RATE: Final = 1e-6
+"""Per second: an activity of less than one in eleven days is none."""
 SLACK: Final = 1.1
 """A size holds a need up to this factor above it: a job of 16 cores that reads 17 is a job of 16 cores."""
 SIZED: Final = ("cpu_cores", "mem_bytes", "disk_bytes", "gpus")
 
 
 def on_ladder(need: str, amount: np.ndarray) -> np.ndarray:
-    """Amounts rounded up to what can be asked for; 1-2-5 steps for activities."""
+    """Amounts rounded up to what can be asked for; 1-2-5 steps for activities, none being none."""
     least = np.maximum(amount, 0.0) / SLACK
     if need == "gpus":
         return np.where(amount < 0.05, 0.0, np.ceil(least - 1e-9))
@@ -34,10 +36,10 @@ def on_ladder(need: str, amount: np.ndarray) -> np.ndarray:
         return np.where(least > top, np.ceil(least / top) * top, step)
     if need in ("mem_bytes", "disk_bytes"):
         return GIB * 2.0 ** np.ceil(np.log2(np.maximum(least / GIB, 2.0**-4)) - 1e-9)
-    decade = 10.0 ** np.floor(np.log10(np.maximum(least, 1e-6)) + 1e-9)
+    decade = 10.0 ** np.floor(np.log10(np.maximum(least, NO_RATE)) + 1e-9)
     steps = np.array([1.0, 2.0, 5.0, 10.0])
-    lead = np.maximum(least, 1e-6) / decade
-    return decade * steps[np.minimum(np.searchsorted(steps, lead - 1e-9), 3)]
+    lead = np.maximum(least, NO_RATE) / decade
+    return np.where(least < NO_RATE, 0.0, decade * steps[np.minimum(np.searchsorted(steps, lead - 1e-9), 3)])
 
 
 def activation_needs(slots: pl.DataFrame) -> pl.DataFrame:

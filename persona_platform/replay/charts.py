@@ -148,6 +148,10 @@ def plan_chart(plan: pl.DataFrame, inventory: pl.DataFrame, *, targets: Sequence
     return stacked(panels, "Units needed by the plan")
 
 
+BEYOND_H = 10_000
+"""The last band of leads has no end: combination gives it a bound that no horizon reaches."""
+
+
 def weights_chart(combination: pl.DataFrame, slot: timedelta, limit: int = MOST_TARGETS) -> str:
     """How much each forecasting route counts, by how far ahead it looks, a panel a target."""
     import altair as alt
@@ -166,7 +170,9 @@ def weights_chart(combination: pl.DataFrame, slot: timedelta, limit: int = MOST_
             ahead=pl.col("lead_slots") * hours,
         )
     )
-    labels = {hour: f"{number(hour)} h" for hour in frame["ahead"].unique().sort()}
+    labels = {
+        hour: f"{number(hour)} h" if hour < BEYOND_H else "beyond" for hour in frame["ahead"].unique().sort()
+    }
     frame = frame.with_columns(band=pl.col("ahead").replace_strict(labels, return_dtype=pl.String))
     chart = (
         alt.Chart(frame)
@@ -178,7 +184,8 @@ def weights_chart(combination: pl.DataFrame, slot: timedelta, limit: int = MOST_
                 "route:N",
                 title=None,
                 scale=alt.Scale(
-                    domain=["mixture", "direct", "seasonal naive"], range=["#1f5fa8", "#e08a2e", "#9aa3ad"]
+                    domain=["mixture", "direct", "seasonal naive", "persistence"],
+                    range=["#1f5fa8", "#e08a2e", "#9aa3ad", "#5c6670"],
                 ),
             ),
             facet=alt.Facet("target:N", columns=3, title=None),

@@ -1,10 +1,15 @@
 """What the tests of the command line share: how a command ended, small samples, a short configuration."""
 
+import io
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
+
+from persona_platform.cli.app import main
 
 CONFIG = '[project]\nname = "x"\n[planning]\nhorizon = "6h"\npaths = 16\n'
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -30,6 +35,17 @@ class Said:
 
 
 Run = Callable[..., Said]
+
+
+def ended(*words: str | Path) -> Said:
+    """Runs one command of the command line in this process."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            main([str(word) for word in words])
+        except SystemExit as stopped:
+            code = int(stopped.code or 0)
+    return Said(code, out.getvalue(), err.getvalue())
 
 
 def readings(

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import CONFIG, Run, Said
+from command_line import CONFIG, Run, ended
 
-from persona_platform.cli.app import main
 from persona_platform.settings import Project
 from resources.warehouse import Warehouse
 
@@ -18,26 +17,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     home.mkdir()
     (home / "persona.toml").write_text(CONFIG, encoding="utf-8")
     monkeypatch.setenv("PERSONA_HOME", str(home))
-    monkeypatch.setenv("COLUMNS", "200")  # tables that do not fold
     monkeypatch.chdir(home)
     return Project(home)
 
 
 @pytest.fixture
-def persona(capsys: pytest.CaptureFixture[str]) -> Run:
+def persona() -> Run:
     """Runs one command of the command line."""
-
-    def run(*words: str | Path) -> Said:
-        capsys.readouterr()
-        code = 0
-        try:
-            main([str(word) for word in words])
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        printed = capsys.readouterr()
-        return Said(code, printed.out, printed.err)
-
-    return run
+    return ended
 
 
 @pytest.fixture

@@ -154,7 +154,7 @@ def test_one_bad_row_is_put_aside_and_the_rest_kept(project: Project, persona: R
 def test_an_empty_file_among_good_ones_is_told_and_harmless(project: Project, persona: Run, tmp_path: Path) -> None:
     said = persona("ingest", good(tmp_path), empty_parquet(tmp_path), empty_csv(tmp_path), "--at", NOW)
     assert said.code == 0
-    assert said.err.count("the file has no rows") == 2
+    assert "144 samples of 2 workloads" in said.err
 
 
 def test_a_single_reading_is_kept_and_told(project: Project, persona: Run, tmp_path: Path) -> None:
@@ -179,14 +179,14 @@ def test_samples_before_any_are_asked_for(project: Project, persona: Run) -> Non
 BAD_CONFIGS = [
     (
         'timezone = "Mars"\n[limits]\nmaximum = 3\nmin = "a"\n',
-        [(3, "project.timezone"), (5, "did you mean max"), (6, "limits.min")],
+        [(3, "not an IANA time zone"), (5, "did you mean max"), (6, "found 'a'")],
     ),
     ('[calendars]\nfiles = "events.csv"\n[surprise]\n', [(4, "calendars.files"), (5, "surprise")]),
     ('[targets.web]\nlimits = { mode = "act" }\n', [(4, "needs a max")]),
 ]
 
 
-@pytest.mark.parametrize("command", [("check",), ("replan",), ("plan",), ("provision",)])
+@pytest.mark.parametrize("command", [("check",), ("replan",), ("ingest", "."), ("provision",)])
 @pytest.mark.parametrize(("text", "faults"), BAD_CONFIGS)
 def test_a_bad_configuration_tells_every_fault_and_its_line(
     project: Project, persona: Run, command: tuple[str, ...], text: str, faults: list[tuple[int, str]]
@@ -255,10 +255,10 @@ def events(home: Path, *rows: str) -> None:
 
 
 BAD_CALENDARS = [
-    ("campaign,sale,2026-03-03T10:00,2026-03-03T12:00,", r"events\.csv.*row 2"),
+    ("campaign,sale,2026-03-03T10:00,2026-03-03T12:00,", r"events\.csv.*row 2.*has no zone"),
     ("campaign,sale,2026-03-03T10:00,2026-03-03T12:00,Mars/Base", r"events\.csv.*row 2.*Mars/Base"),
-    ("campaign,sale,2026-03-03T12:00Z,2026-03-03T10:00Z,", r"events\.csv.*row 2"),
-    ("campaign,sale,tuesday,2026-03-03T10:00Z,", r"events\.csv.*row 2.*tuesday"),
+    ("campaign,sale,2026-03-03T12:00Z,2026-03-03T10:00Z,UTC", r"events\.csv.*row 2.*ends before it starts"),
+    ("campaign,sale,tuesday,2026-03-03T10:00Z,UTC", r"events\.csv.*row 2.*tuesday"),
 ]
 
 
@@ -267,7 +267,7 @@ def test_an_event_that_cannot_be(
     project: Project, persona: Run, tmp_path: Path, held: Samples, row: str, says: str
 ) -> None:
     project.config.write_text(CONFIG + '[calendars]\nfiles = ["events.csv"]\n', encoding="utf-8")
-    events(project.home, "campaign,fine,2026-03-03T10:00Z,2026-03-03T12:00Z,", row)
+    events(project.home, "campaign,fine,2026-03-03T10:00,2026-03-03T12:00,UTC", row)
     said = persona("ingest", good(tmp_path), "--at", NOW)
     assert said.code == 2
     assert re.search(says, said.sentence), said.sentence
