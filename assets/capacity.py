@@ -1,7 +1,5 @@
 """Group ``capacity``, planning's half: units and the plan. Inventory is provisioning's: :mod:`assets.inventory`."""
 
-import hashlib
-
 import dagster as dg
 import polars as pl
 
@@ -15,6 +13,7 @@ from persona_platform.capacity.plan import check_plan, make_plan
 from persona_platform.capacity.targets import freeze_units, targets_frame
 from persona_platform.errors import ConfigError
 from persona_platform.frames import INVENTORY, empty
+from resources.named_files import EVIDENCE, file_digest, write_named
 from resources.project import ProjectResource
 from resources.targets import configured_targets
 
@@ -97,13 +96,8 @@ def plan(  # noqa: ANN201 (with a check among the outputs Dagster refuses the hi
     )
     limits = limits_frame(configured_targets(project))
     faults = check_plan(made.plan, limits)
-    folder = project.project.plans
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{made.plan_id}.parquet"
-    for name, frame in ((path, made.plan), (folder / f"{made.plan_id}.evidence.parquet", made.evidence)):
-        scratch = name.with_suffix(".partial")
-        frame.write_parquet(scratch)
-        scratch.replace(name)
+    path = write_named(project.project.plans, made.plan_id, made.plan)
+    write_named(project.project.plans, f"{made.plan_id}{EVIDENCE}", made.evidence)
     soon = made.plan.filter(pl.col("slot") < inputs.origin + 4 * inputs.slot)
     return dg.MaterializeResult(
         value={"plan": made.plan, "evidence": made.evidence},
@@ -120,7 +114,7 @@ def plan(  # noqa: ANN201 (with a check among the outputs Dagster refuses the hi
             "origin": inputs.origin.isoformat(),
             "origin at": when(inputs.origin),
             "path": dg.MetadataValue.path(str(path)),
-            "digest": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "digest": file_digest(path),
             "next slots": table(soon.select("target", "slot", "mean", "q50", "q95", "kappa", "needed")),
             "needed by target": picture(plan_chart(made.plan, empty(INVENTORY)), "Units needed"),
         },

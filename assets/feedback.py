@@ -10,6 +10,7 @@ from assets.capacity import PLAN
 from assets.forecasts import DEMAND
 from assets.inputs import planning_inputs
 from assets.metadata import CAPACITY_TEAM, table
+from resources.named_files import newest_first
 from resources.project import ProjectResource
 
 CALIBRATION = dg.AssetKey(["feedback", "calibration"])
@@ -43,9 +44,7 @@ def calibration(
 
 def past_plans(folder: Path, since: datetime) -> pl.DataFrame:
     """The kept plans made since an instant, as one PLAN frame."""
-    files = [f for f in sorted(folder.glob("*.parquet")) if not f.name.endswith(".evidence.parquet")]
-    plans = pl.scan_parquet(files, glob=False).filter(pl.col("origin") >= since)
-    return plans.collect()
+    return pl.scan_parquet(newest_first(folder), glob=False).filter(pl.col("origin") >= since).collect()
 
 
 default_assets = [calibration]

@@ -4,6 +4,7 @@ Kept apart from :mod:`assets.capacity` because this location starts fast: nothin
 """
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -14,8 +15,9 @@ from assets.metadata import CAPACITY_TEAM, table
 from persona_platform.capacity.targets import Target
 from persona_platform.errors import InputError
 from persona_platform.feedback.outcomes import outcomes as judge
-from persona_platform.frames import INVENTORY, OBSERVED, conform
+from persona_platform.frames import INVENTORY, OBSERVED, conform, empty
 from resources.ledger import Ledger
+from resources.named_files import file_digest, forget, read_newest, write_named
 from resources.project import ProjectResource
 from resources.provisioners import Provisioner, observed_now
 from resources.provisioners.configured import configured_provisioner
@@ -25,6 +27,9 @@ from resources.targets import configured_targets
 INVENTORY_KEY = dg.AssetKey(["capacity", "inventory"])
 OUTCOMES_KEY = dg.AssetKey(["feedback", "outcomes"])
 KEPT_INVENTORIES = 500
+"""Taken every five minutes, and after each action: over a day."""
+KEPT_PLANS = 2000
+"""Made every 15 minutes: three weeks, of which calibration reads one."""
 
 
 @dg.multi_asset(
@@ -74,18 +79,23 @@ def take_inventory(project: ProjectResource, now: datetime) -> tuple[pl.DataFram
         sweep(ledger, provisioner, now, targets=own)
         parts.append(provisioner.observe(own, observed_now(observed), now))
     frame = with_id(pl.concat(parts))
-    settle(ledger, frame, observed, now)
-    folder = project.project.inventory
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{frame['inventory_id'][0]}.parquet"
-    scratch = path.with_suffix(".partial")
-    frame.write_parquet(scratch)
-    scratch.replace(path)
+    write_named(project.project.inventory, frame["inventory_id"][0], frame)
+    past = past_inventories(project)
+    settle(ledger, past, observed, now)
     entries = ledger.entries()
-    judged = judge(entries, past_inventories(project), observed, now)
-    project.frames.write("feedback/outcomes", judged, f"at-{now:%Y%m%dT%H%M%S%f}")
     ledger.close()
+    judged = judge(entries, past, observed, now)
+    project.frames.write("feedback/outcomes", judged, f"at-{now:%Y%m%dT%H%M%S%f}")
+    forget_unnamed(project, entries)
     return frame, judged
+
+
+def forget_unnamed(project: ProjectResource, entries: pl.DataFrame) -> None:
+    """Deletes old plans and inventories that no decision was made from."""
+    bodies = [json.loads(body) for body in entries.filter(pl.col("kind") == "decision")["body"]]
+    folder = project.project
+    forget(folder.plans, named={b["plan_id"] for b in bodies}, keep=KEPT_PLANS)
+    forget(folder.inventory, named={b["inventory_id"] for b in bodies}, keep=KEPT_INVENTORIES)
 
 
 def provisioners_of(project: ProjectResource, targets: Sequence[Target]) -> Iterator[tuple[Provisioner, list[str]]]:
@@ -118,9 +128,9 @@ def with_id(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def past_inventories(project: ProjectResource) -> pl.DataFrame:
-    """The kept inventories, oldest first, as one frame."""
-    files = sorted(project.project.inventory.glob("*.parquet"), key=lambda f: f.stat().st_mtime)
-    return pl.concat([pl.read_parquet(f, glob=False) for f in files[-KEPT_INVENTORIES:]]).sort("observed_at", "target")
+    """The newest inventories, oldest first, as one frame."""
+    rows = read_newest(project.project.inventory, KEPT_INVENTORIES)
+    return empty(INVENTORY) if rows is None else rows.sort("observed_at", "target")
 
 
 def inventory_metadata(project: ProjectResource, frame: pl.DataFrame) -> dict[str, dg.MetadataValue]:
@@ -130,6 +140,6 @@ def inventory_metadata(project: ProjectResource, frame: pl.DataFrame) -> dict[st
         "inventory_id": dg.MetadataValue.text(frame["inventory_id"][0]),
         "observed_at": dg.MetadataValue.text(frame["observed_at"][0].isoformat()),
         "path": dg.MetadataValue.path(str(path)),
-        "digest": dg.MetadataValue.text(hashlib.sha256(path.read_bytes()).hexdigest()),
+        "digest": dg.MetadataValue.text(file_digest(path)),
         "inventory": table(frame.drop("inventory_id")),
     }

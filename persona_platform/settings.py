@@ -84,6 +84,8 @@ class SimulatedClusterSettings:
     lead_time_sigma: float = 0.35
     failure_rate: float = 0.02
     quota: int | None = None
+    throttle_rate: float = 0.0
+    lost_reply_rate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -307,6 +309,7 @@ def _semantic_faults(settings: Settings) -> list[tuple[tuple[str, ...], str]]:
         ZoneInfo(settings.project.timezone)
     except (ZoneInfoNotFoundError, ValueError):
         faults.append((("project", "timezone"), f"{settings.project.timezone!r} is not an IANA time zone"))
+    faults += _number_faults(settings)
     faults += [(("limits", *_named(fault)), fault) for fault in limits_faults(settings.limits)]
     for target in settings.targets:
         where = ("targets", target.name)
@@ -324,6 +327,22 @@ def _semantic_faults(settings: Settings) -> list[tuple[tuple[str, ...], str]]:
     return faults
 
 
+def _number_faults(settings: Settings) -> list[tuple[tuple[str, ...], str]]:
+    """Numbers of ``[planning]`` and ``[simulated]`` that cannot be meant."""
+    planning, simulated = settings.planning, settings.simulated
+    zero = timedelta(0)
+    sound = {
+        ("planning", "lookback"): (planning.lookback > zero, "must be above 0"),
+        ("planning", "horizon"): (planning.horizon > zero, "must be above 0"),
+        ("planning", "paths"): (planning.paths > 0, "must be 1 or more"),
+        ("simulated", "lead_time_median"): (simulated.lead_time_median > zero, "must be above 0"),
+        ("simulated", "lead_time_sigma"): (simulated.lead_time_sigma >= 0, "must be 0 or more"),
+    }
+    for name in ("failure_rate", "throttle_rate", "lost_reply_rate"):
+        sound["simulated", name] = (0 <= getattr(simulated, name) <= 1, "is a rate and must lie from 0 to 1")
+    return [(where, f"{where[1]} {why}") for where, (fine, why) in sound.items() if not fine]
+
+
 def _faults_beside(prepared: dict[str, Any], wrong: list[tuple[int | str, ...]]) -> list[tuple[tuple[str, ...], str]]:
     """What is wrong beside values of the wrong type: those are left out, and the tables that they stood in."""
     rest = deepcopy(prepared)
@@ -339,7 +358,8 @@ def _faults_beside(prepared: dict[str, Any], wrong: list[tuple[int | str, ...]])
         return []
     names = [target.get("name") for target in prepared.get("targets", ()) if isinstance(target, dict)]
     tables = {
-        tuple(str(names[k]) if i == 1 and isinstance(k, int) else str(k) for i, k in enumerate(loc[:-1])) for loc in wrong
+        tuple(str(names[k]) if i == 1 and isinstance(k, int) else str(k) for i, k in enumerate(loc[:-1]))
+        for loc in wrong
     }
     return [(where, why) for where, why in found if where[:-1] not in tables]
 

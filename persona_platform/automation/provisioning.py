@@ -8,7 +8,7 @@ and performs: a decision that has gone stale between tick and run is never carri
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,9 +27,10 @@ from persona_platform.capacity.decide import decide, due
 from persona_platform.capacity.ledger_view import ledger_view
 from persona_platform.capacity.limits import digest, limits_frame
 from persona_platform.errors import InputError, PermanentProvisioningError, TemporaryProvisioningError
+from persona_platform.now import FRESH_AT_LEAST, parse_instant
 from resources.ledger import Ledger
 from resources.project import ProjectResource
-from resources.provisioners.protocol import perform, resume
+from resources.provisioners.protocol import Performed, perform, resume
 
 PLAN_KEY: Final = dg.AssetKey(["capacity", "plan"])
 PAIR_TAG: Final = "persona_platform/decided_from"
@@ -82,6 +83,9 @@ def decide_now(project: ProjectResource, ledger: Ledger, plan: Named, inventory:
     settings = project.settings()
     targets = sized_targets(project)
     limits = limits_frame(targets, global_budget=settings.budget_day)
+    if abs(datetime.now(UTC) - now) > FRESH_AT_LEAST:  # another time is acted in on the simulated cluster only
+        real = pl.col("provisioner") != "simulated"
+        limits = limits.with_columns(mode=pl.when(real).then(pl.lit("observe")).otherwise("mode"))
     position = ledger.position()
     view = ledger_view(ledger.entries(up_to=position), [t.name for t in targets], now)
     return Decision(decide(plan.read(), inventory.read(), view, limits, now), limits, position, now)
@@ -123,14 +127,17 @@ def provision(context: dg.OpExecutionContext, config: ProvisionConfig, project: 
         raise dg.Failure(description=str(refused), allow_retries=False) from refused
     except TemporaryProvisioningError as passing:
         raise dg.RetryRequested(max_retries=3, seconds_to_wait=2) from passing
-    for sentence in performed:
-        context.log.info(sentence)
+    for one in performed:
+        context.log.info(str(one))
     frame, _ = take_inventory(project, now)
     context.log_event(dg.AssetMaterialization(asset_key=INVENTORY_KEY, metadata=inventory_metadata(project, frame)))  # pyright: ignore[reportArgumentType]
+    refused = [str(one) for one in performed if one.result == "failed"]
+    if refused:  # told in the ledger, and the others were performed
+        raise dg.Failure(description="; ".join(refused), allow_retries=False)
 
 
-def provision_due(project: ProjectResource, plan: Named, inventory: Named, now: datetime) -> Sequence[str]:
-    """Decides, records the decision in the ledger, performs what is due; one sentence an action."""
+def provision_due(project: ProjectResource, plan: Named, inventory: Named, now: datetime) -> Sequence[Performed]:
+    """Decides, records the decision in the ledger, performs what is due; what each action came to."""
     ledger = Ledger(project.project.ledger)
     targets = sized_targets(project)
     provisioners = list(provisioners_of(project, targets))
@@ -138,12 +145,12 @@ def provision_due(project: ProjectResource, plan: Named, inventory: Named, now: 
         resume(ledger, provisioner, now, targets=own)  # what a killed run began
     decision = decide_now(project, ledger, plan, inventory, now)
     decision_id = record(project, ledger, decision, plan, inventory)
-    done = []
+    done: list[Performed] = []
     for provisioner, own in provisioners:
         rows = decision.due.filter(pl.col("target").is_in(own))
         done += perform(rows, ledger, provisioner, now, decision_id=decision_id)
     ledger.close()
-    return [str(p) for p in done]
+    return done
 
 
 def record(project: ProjectResource, ledger: Ledger, decision: Decision, plan: Named, inventory: Named) -> str:
@@ -235,10 +242,6 @@ def run_request(plan: Named, inventory: Named, attempt: int) -> dg.RunRequest:
 
 def sensor_clock(project: ProjectResource) -> datetime:
     """The instant of a tick: the project's fixed one, else the clock."""
-    from datetime import UTC
-
-    from persona_platform.now import parse_instant
-
     return parse_instant(project.at) if project.at else datetime.now(UTC)
 
 

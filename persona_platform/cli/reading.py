@@ -10,6 +10,7 @@ from persona_platform.personas.catalog import Catalog, catalog_from_frames
 from persona_platform.personas.naming import main_need
 from persona_platform.settings import Project, find_project
 from resources.frames import FrameStore
+from resources.named_files import read_newest
 from resources.warehouse import read_mart
 
 
@@ -49,8 +50,7 @@ class Snapshot:
     @cached_property
     def inventory(self) -> pl.DataFrame | None:
         """INVENTORY, the newest; None before the first observation."""
-        files = sorted(self.project.inventory.glob("*.parquet"), key=lambda f: f.stat().st_mtime)
-        return pl.read_parquet(files[-1], glob=False) if files else None
+        return read_newest(self.project.inventory, 1)
 
     def persona_outlook(self, horizon: timedelta) -> pl.DataFrame:
         """For each persona: the probability that a member plays it within the horizon, and what it adds.

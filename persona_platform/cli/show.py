@@ -125,10 +125,13 @@ def predict(horizon: timedelta, as_json: bool) -> None:
         return
     out.print(f"From {snapshot.origin:%Y-%m-%d %H:%M} UTC, within {duration_text(horizon.total_seconds())}:")
     expected = [
-        amount(need, float(f"{value:.3g}")) if need else "-" for value, need in active.select("expected", "need").iter_rows()
+        amount(need, float(f"{value:.3g}")) if need else "-"
+        for value, need in active.select("expected", "need").iter_rows()
     ]
     shown = active.drop("need").with_columns(expected=pl.Series(expected, dtype=pl.String))
-    out.print(frame_table("Personas (expected: probability times need, at the busiest slot)", shown, right=("expected",)))
+    out.print(
+        frame_table("Personas (expected: probability times need, at the busiest slot)", shown, right=("expected",))
+    )
     out.print(frame_table("Demand at the busiest slot, in units, beside capacity", demand))
 
 

@@ -170,9 +170,7 @@ def weights_chart(combination: pl.DataFrame, slot: timedelta, limit: int = MOST_
             ahead=pl.col("lead_slots") * hours,
         )
     )
-    labels = {
-        hour: f"{number(hour)} h" if hour < BEYOND_H else "beyond" for hour in frame["ahead"].unique().sort()
-    }
+    labels = {hour: f"{number(hour)} h" if hour < BEYOND_H else "beyond" for hour in frame["ahead"].unique().sort()}
     frame = frame.with_columns(band=pl.col("ahead").replace_strict(labels, return_dtype=pl.String))
     chart = (
         alt.Chart(frame)

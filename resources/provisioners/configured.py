@@ -22,6 +22,8 @@ def configured_provisioner(project: Project, settings: Settings, name: str) -> P
                 lead_time_sigma=simulated.lead_time_sigma,
                 failure_rate=simulated.failure_rate,
                 quota=simulated.quota,
+                throttle_rate=simulated.throttle_rate,
+                lost_reply_rate=simulated.lost_reply_rate,
                 seed=settings.project.seed,
             ),
         )

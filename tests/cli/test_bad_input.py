@@ -183,6 +183,10 @@ BAD_CONFIGS = [
     ),
     ('[calendars]\nfiles = "events.csv"\n[surprise]\n', [(4, "calendars.files"), (5, "surprise")]),
     ('[targets.web]\nlimits = { mode = "act" }\n', [(4, "needs a max")]),
+    (
+        '[planning]\npaths = 0\nhorizon = "0h"\n[simulated]\nthrottle_rate = 2.0\n',
+        [(4, "paths must be 1 or more"), (5, "horizon must be above 0"), (7, "must lie from 0 to 1")],
+    ),
 ]
 
 

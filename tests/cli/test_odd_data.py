@@ -12,6 +12,8 @@ from command_line import CONFIG, START, Run, ended, readings
 from persona_platform.settings import Project
 from resources.frames import FrameStore
 
+pytestmark = pytest.mark.slow
+
 END = START + timedelta(days=14)
 TARGETS = '[targets.web]\npool = "shop"\n[targets.ghost]\npool = "nobody"\n'
 
@@ -57,9 +59,7 @@ def test_every_workload_is_known_and_the_unknown_metric_kept(home: Project, firs
     from resources.warehouse_connection import opened
 
     with opened(home.warehouse, wait_s=20, read_only=True) as con:
-        kept = con.execute(
-            "select count(*) from raw.utilization_samples where metric = 'frobnications'"
-        ).fetchall()
+        kept = con.execute("select count(*) from raw.utilization_samples where metric = 'frobnications'").fetchall()
     assert kept == [(2 * 14 * 24,)]
 
 
@@ -71,7 +71,10 @@ def test_every_workload_is_known_and_the_unknown_metric_kept(home: Project, firs
         (("resume", "nix"), "There is no target nix: known are web, ghost"),
         (("personas", "p999"), "There is no persona p999: known are p001"),
         (("explain", "abcdef"), "0 actions begin with 'abcdef'; the newest are none yet"),
-        (("replan", "--at", "2025-01-01"), "There is no sample before 2025-01-01 00:00 UTC: the first is of 2026-03-02"),
+        (
+            ("replan", "--at", "2025-01-01"),
+            "There is no sample before 2025-01-01 00:00 UTC: the first is of 2026-03-02",
+        ),
     ],
 )
 def test_ids_and_instants_that_are_not_there(
@@ -99,11 +102,9 @@ def test_no_metric_that_a_model_knows(tmp_path: Path, project: Project, persona:
     assert persona("plan").code == 2
 
 
-@pytest.mark.parametrize("days", [0.25, 1.5])
-def test_very_little_data_is_planned_or_refused_in_a_sentence(
-    tmp_path: Path, project: Project, persona: Run, days: float
-) -> None:
-    readings(days).write_parquet(tmp_path / "little.parquet")
+def test_a_few_hours_of_data_are_planned(tmp_path: Path, project: Project, persona: Run) -> None:
+    readings(0.25).write_parquet(tmp_path / "little.parquet")
     assert persona("ingest", tmp_path / "little.parquet", "--at", (START + timedelta(days=2)).isoformat()).code == 0
     said = persona("replan")
     assert said.code == 0, said.err
+    assert len(json.loads(persona("plan", "--json").out)["plan"]) == 6

@@ -12,12 +12,15 @@ import dagster as dg
 import polars as pl
 import pytest
 from command_line import CONFIG, START, readings
+from dagster._core.launcher import WorkerStatus
 
 from persona_platform.settings import Project
 from resources.frames import FrameStore
 from resources.instance import dagster_instance
-from resources.lost_runs import end_lost_runs, mark_running
+from resources.lost_runs import end_lost_runs
 from resources.warehouse import Warehouse
+
+pytestmark = pytest.mark.slow
 
 END = START + timedelta(days=9)
 AT = ("--at", END.isoformat())
@@ -137,25 +140,49 @@ def test_an_ingest_while_a_replan_runs(planned: Project) -> None:
     assert held == {"web-1", "web-2", "web-3"}
 
 
-def test_only_runs_without_a_process_are_ended(tmp_path: Path) -> None:
+CHILD = """
+import sys, time, uuid
+from pathlib import Path
+import dagster as dg
+from persona_platform.settings import Project
+from resources.instance import dagster_instance
+from resources.lost_runs import mark_running
+
+@dg.job
+def job(): ...
+
+with dagster_instance(Project(Path(sys.argv[1]))) as instance:
+    run_id = str(uuid.uuid4())
+    run = instance.create_run_for_job(job, run_id=run_id)
+    instance.report_dagster_event(dg.DagsterEvent(event_type_value="PIPELINE_START", job_name="job"), run_id=run_id)
+    mark_running(instance, run_id)
+    instance.event_log_storage.initialize_concurrency_limit_to_default("planning")
+    assert instance.event_log_storage.claim_concurrency_slot("planning", run_id, "step").is_claimed
+    print(run_id, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_run_is_ended_and_its_slot_freed_when_its_process_is_gone_and_not_before(tmp_path: Path) -> None:
     project = made(tmp_path / "home")
-
-    @dg.op
-    def nothing() -> None: ...
-
-    @dg.job
-    def job() -> None:
-        nothing()
-
+    words = [sys.executable, "-W", "ignore", "-c", CHILD, str(project.home)]
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert child.stdout is not None
+    run_id = child.stdout.readline().strip()
     with dagster_instance(project) as instance:
-        for run_id in ("mine", "killed", "young"):
-            run = instance.create_run_for_job(job, run_id=run_id)
-            instance.report_dagster_event(
-                dg.DagsterEvent(event_type_value="PIPELINE_START", job_name="job"), run_id=run.run_id
-            )
-        mark_running(instance, "mine")
-        mark_running(instance, "killed")
-        instance.event_log_storage.initialize_concurrency_limit_to_default("planning")
-        code = "import sys; from resources.lost_runs import mark_running; import dagster as dg"
-        assert code
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        assert end_lost_runs(instance) == []
+        assert instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+        kill(child)
+        slots = instance.event_log_storage
+        assert not slots.claim_concurrency_slot("planning", "next", "step").is_claimed
+        # what the daemon's run monitoring asks
+        assert instance.run_launcher.supports_check_run_worker_health
+        assert instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.FAILED
+        assert end_lost_runs(instance) == [run_id]
+        assert slots.claim_concurrency_slot("planning", "next", "step").is_claimed
+        ended = instance.get_run_by_id(run_id)
+        assert ended is not None
+        assert ended.status is dg.DagsterRunStatus.FAILURE
         assert end_lost_runs(instance) == []
