@@ -32,6 +32,8 @@ VALIDATION_SHARE = 0.2
 VALIDATION_LONGEST = timedelta(days=7)
 VALIDATION_ORIGINS = 12
 VALIDATION_PATHS = 64
+VALIDATION_SLOTS = 120
+"""The last band of leads begins at 96 slots: this reaches into it."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,7 @@ def validate_routes(
             sizing,
             history,
             origin=at,
-            slots=slots,
+            slots=min(slots, VALIDATION_SLOTS),
             paths=VALIDATION_PATHS,
             seed=seed + len(done),
             observed=observed.filter(pl.col("slot") < at),

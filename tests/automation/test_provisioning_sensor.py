@@ -45,7 +45,10 @@ def test_a_failed_run_is_followed_by_the_next_attempt_until_there_were_enough(ac
         request = acting.asked()
         assert str(request.run_key).endswith(f":{attempt}")
         past_run(acting, request, dg.DagsterRunStatus.FAILURE)
-    assert acting.skipped() == f"{MAX_ATTEMPTS} runs for this plan and inventory did not settle it: waiting for a new plan."
+    assert (
+        acting.skipped()
+        == f"{MAX_ATTEMPTS} runs for this plan and inventory did not settle it: waiting for a new plan."
+    )
     acting.observe(NOW + timedelta(minutes=5))
     assert str(acting.asked(NOW + timedelta(minutes=5)).run_key).endswith(":1")
 
