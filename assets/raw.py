@@ -133,13 +133,13 @@ def workloads(project: ProjectResource) -> dg.MaterializeResult[pl.DataFrame]:
     owners=[DATA_TEAM],
     kinds={"duckdb", "parquet", "ical"},
     pool="warehouse",
-    description="Events from CSV and iCalendar files, and the day types of every zone in use: working day, "
-    "weekend, public holiday, month begin and end.",
+    description="Events from CSV and iCalendar files and from event: series, and the day types of every zone in use: "
+    "working day, weekend, public holiday, month begin and end.",
 )
 def calendar_events(project: ProjectResource) -> dg.MaterializeResult[dict[str, pl.DataFrame]]:
-    """Events and days, from the first sample to :data:`CALENDAR_AHEAD` past the newest."""
+    """Events and days, from the first sample to :data:`CALENDAR_AHEAD` past the newest; events told by series too."""
     from persona_platform.calendars.days import calendar_days
-    from persona_platform.calendars.events import read_events, upcoming
+    from persona_platform.calendars.events import events_from_series, read_events, tidy_events, upcoming
 
     settings = project.settings()
     state = project.state()
@@ -151,6 +151,8 @@ def calendar_events(project: ProjectResource) -> dg.MaterializeResult[dict[str, 
     events = read_events(files, datetime.combine(first, datetime.min.time(), UTC), state.newest + CALENDAR_AHEAD)
     days = calendar_days(zones, first, last, settings.calendars.holidays)
     warehouse = project_warehouse(project)
+    told = events_from_series(warehouse.event_readings(), state.slot)
+    events = tidy_events(pl.concat([events, told]))
     warehouse.put_calendar(events, days)
     return dg.MaterializeResult(
         value={"events": events, "days": days},

@@ -16,6 +16,10 @@ class ConfigError(PersonaPlatformError, ValueError):
     """``persona.toml`` is wrong, or the project folder is missing. Names the line and the fix."""
 
 
+class JobError(PersonaPlatformError):
+    """A job failed in a step that raised none of these. Names the step and the run, whose log has the whole trace."""
+
+
 class ProvisioningError(PersonaPlatformError):
     """A provisioner could not do what was asked."""
 

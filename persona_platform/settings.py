@@ -220,7 +220,8 @@ def load_settings(path: Path) -> Settings:
         faults += [(tuple(map(str, e["loc"])), _sentence(e["msg"], e["input"])) for e in fault.errors()]
         faults += _faults_beside(prepared, [e["loc"] for e in fault.errors()])
     if faults or settings is None:
-        lines = sorted({(_line_of(text, _toml_path(raw, loc)), ".".join(loc), why) for loc, why in faults})
+        named = {(_toml_path(raw, loc), why) for loc, why in faults}
+        lines = sorted((_line_of(text, loc), ".".join(loc), why) for loc, why in named)
         raise ConfigError("\n".join(f"{path}:{line}: {where}: {why}" for line, where, why in lines))
     return settings
 
@@ -344,23 +345,21 @@ def _number_faults(settings: Settings) -> list[tuple[tuple[str, ...], str]]:
 
 
 def _faults_beside(prepared: dict[str, Any], wrong: list[tuple[int | str, ...]]) -> list[tuple[tuple[str, ...], str]]:
-    """What is wrong beside values of the wrong type: those are left out, and the tables that they stood in."""
-    rest = deepcopy(prepared)
+    """What is wrong beside values of the wrong type: these are left out, and the tables they stand in not judged."""
+    rest: Any = deepcopy(prepared)
+    tables = set()
     for *path, last in wrong:
-        holder: Any = rest
+        holder, table = rest, []
         for key in path:
-            holder = holder[key] if isinstance(holder, list) else holder.get(key) if isinstance(holder, dict) else None
+            holder = holder[key]
+            table.append(str(holder["name"] if isinstance(key, int) and isinstance(holder, dict) else key))
+        tables.add(tuple(table))
         if isinstance(holder, dict):
             holder.pop(last, None)
     try:
         found = _semantic_faults(TypeAdapter(Settings).validate_python(rest))
     except ValidationError:
         return []
-    names = [target.get("name") for target in prepared.get("targets", ()) if isinstance(target, dict)]
-    tables = {
-        tuple(str(names[k]) if i == 1 and isinstance(k, int) else str(k) for i, k in enumerate(loc[:-1]))
-        for loc in wrong
-    }
     return [(where, why) for where, why in found if where[:-1] not in tables]
 
 

@@ -15,7 +15,7 @@ import duckdb
 import polars as pl
 
 from persona_platform.errors import InputError
-from persona_platform.frames import QUARANTINE, WORKLOADS, conform, empty
+from persona_platform.frames import QUARANTINE, TS, WORKLOADS, conform, empty
 from persona_platform.utilization.metrics import check_metric_map
 from persona_platform.utilization.samples import sample_files
 from persona_platform.utilization.slots import SHORTEST, check_slot, slot_for
@@ -229,6 +229,14 @@ class Warehouse:
             if con is None:
                 return pl.DataFrame(schema={"day": pl.Date, "samples": pl.Int64, "covariates": pl.Int64})
             return con.sql("select day, samples, covariates from raw.days order by day").pl()
+
+    def event_readings(self) -> pl.DataFrame:
+        """``series, ts, value`` of the series whose id begins with ``event:``."""
+        with self._reading() as con:
+            if con is None:
+                return pl.DataFrame(schema={"series": pl.String, "ts": TS, "value": pl.Float64})
+            found = con.sql("select series, ts, value from raw.covariates where starts_with(series, 'event:')").pl()
+            return found.with_columns(pl.col("ts").cast(TS))
 
     @contextmanager
     def _reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:

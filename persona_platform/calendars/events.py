@@ -6,7 +6,7 @@ start) an entry that starts on a date lasts that day, and one that starts at a t
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +16,7 @@ from persona_platform.calendars.zones import check_zone, utc_to_wall, wall_to_ut
 from persona_platform.errors import InputError
 from persona_platform.frames import EVENTS, conform, empty
 
-__all__ = ["MOMENT", "read_events", "read_events_csv", "read_ical", "tidy_events", "upcoming"]
+__all__ = ["MOMENT", "events_from_series", "read_events", "read_events_csv", "read_ical", "tidy_events", "upcoming"]
 
 _ISO = r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2}(?:[.,]\d{1,9})?)?\s*(Z|z|[+-]\d{2}(?::?\d{2})?)?)?$"
 
@@ -74,6 +74,25 @@ def read_events_csv(path: str | Path) -> pl.DataFrame:
 def tidy_events(events: pl.DataFrame) -> pl.DataFrame:
     """The events in the contract's form, each once, in an order that does not depend on the files'."""
     return conform(events, EVENTS, "The events").unique().sort("starts_at", "ends_at", "kind", "name", "zone")
+
+
+def events_from_series(readings: pl.DataFrame, slot: timedelta) -> pl.DataFrame:
+    """EVENTS that ``event:`` series tell of: while a reading is above 0 the event takes place.
+
+    ``readings``: series, ts, value. A reading holds until the next of its series, a slot at most; readings that
+    touch are one event. The kind is what stands after the prefix, in lower case.
+    """
+    each = readings.group_by("series", "ts").agg(pl.col("value").max()).sort("series", "ts")
+    until = pl.min_horizontal(pl.col("ts").shift(-1).over("series"), pl.col("ts") + slot)
+    held = each.with_columns(until=until).filter(pl.col("value") > 0)
+    new = (pl.col("ts") != pl.col("until").shift(1).over("series")).fill_null(value=True)
+    kind = pl.col("series").str.strip_prefix("event:").str.to_lowercase()
+    return tidy_events(
+        held.with_columns(event=new.cum_sum())
+        .group_by("event", maintain_order=True)
+        .agg(pl.col("series").first(), starts_at=pl.col("ts").min(), ends_at=pl.col("until").max())
+        .with_columns(kind=kind, name=kind.str.replace_all("_", " "), zone=pl.lit("UTC"))
+    )
 
 
 def upcoming(events: pl.DataFrame, at: datetime, n: int = 10) -> pl.DataFrame:

@@ -115,7 +115,8 @@ def _say_ingested(project: Project, result: Any, console: Console) -> None:
     )
     idle = [name for name in state.metrics if name not in METRICS]
     if idle:
-        console.print(f"Kept, but used by no model: {', '.join(idle)}. [sources] metrics in persona.toml names yours.")
+        named = "[sources] metrics in persona.toml says what they are"
+        console.print(f"Kept, but used by no model: {', '.join(idle)} ({named}).", markup=False)
 
 
 @click.command()

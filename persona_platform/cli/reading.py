@@ -128,7 +128,7 @@ class Snapshot:
         """Targets down, hours across for the first hours, the largest need of each."""
         ahead = rows.filter(pl.col("slot") < self.origin + timedelta(hours=12))
         return (
-            ahead.with_columns(hour=pl.col("slot").dt.truncate("1h").dt.strftime("%H:%M"), order=pl.col("slot"))
+            ahead.with_columns(hour=pl.col("slot").dt.truncate("1h").dt.strftime("%H"), order=pl.col("slot"))
             .sort("order")
             .group_by("target", "hour", maintain_order=True)
             .agg(pl.col("needed").max())

@@ -3,8 +3,8 @@
 import io
 import time
 import uuid
-from collections.abc import Mapping
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from persona_platform.errors import JobError, PersonaPlatformError
 from persona_platform.settings import Project
 
 QUIET: dict[str, Any] = {"console": {"config": {"log_level": "CRITICAL"}}}
@@ -55,7 +56,7 @@ def run_job(
 ) -> Any:
     """Runs a job in this process on the project's instance and shows a bar of its steps; silent without a title.
 
-    Raises whatever the job's first failing step raised.
+    Raises the error of the first failing step where it is one of ours, else :class:`JobError`.
     """
     from resources.instance import dagster_instance
     from resources.lost_runs import end_lost_runs
@@ -79,7 +80,10 @@ def run_job(
         config: dict[str, Any] = {"loggers": QUIET, "ops": dict(ops or {})}
         if at is not None:
             config["resources"] = {"project": {"config": {"home": str(project.home), "at": at.isoformat()}}}
-        with redirect_stdout(io.StringIO()):  # dbt's own log, which Dagster keeps with the run
+        with (
+            _in_a_sentence(title or job, run_id),
+            redirect_stdout(io.StringIO()),
+        ):  # dbt's own log, which Dagster keeps with the run
             result = definition.execute_in_process(
                 instance=instance,
                 run_id=run_id,
@@ -90,6 +94,24 @@ def run_job(
     if title is not None:
         console.print(f"{title}: {time.monotonic() - started:.0f} s", style="dim")
     return result
+
+
+@contextmanager
+def _in_a_sentence(title: str, run_id: str) -> Iterator[None]:
+    """Whatever ends a run, as an error that a user can read; its trace is kept with the run."""
+    import dagster as dg
+    from dagster._core.errors import DagsterExecutionInterruptedError
+
+    try:
+        yield
+    except DagsterExecutionInterruptedError:
+        raise KeyboardInterrupt from None
+    except PersonaPlatformError:
+        raise
+    except Exception as fault:
+        said = fault.description if isinstance(fault, dg.Failure) else str(fault.__cause__ or fault)
+        reason = (said or type(fault).__name__).strip().splitlines()[0].rstrip(".")
+        raise JobError(f"{title} failed: {reason}; the whole trace is with run {run_id} in `persona up`.") from fault
 
 
 def _bar(console: Console, *, shown: bool) -> Progress:

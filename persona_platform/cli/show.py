@@ -152,7 +152,7 @@ def plan(target: str | None, as_json: bool) -> None:
         print_json(body)
         return
     out.print(f"Plan {rows['plan_id'][0]}, made at {rows['origin'][0]:%Y-%m-%d %H:%M} UTC")
-    out.print(frame_table("Units needed", snapshot.plan_by_hour(rows)))
+    out.print(frame_table("Units needed, by hour (UTC)", snapshot.plan_by_hour(rows)))
 
 
 __all__ = ["duration_text", "persona_rows", "personas", "plan", "predict", "size_text"]

@@ -1,6 +1,5 @@
 """The planning location: raw to plan, learning and prediction. It never reads inventory and holds no credentials."""
 
-import os
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +14,8 @@ from persona_platform.automation.jobs import planning_jobs
 from persona_platform.automation.schedules import planning_schedules
 from persona_platform.automation.sensors import activity_monitor
 from persona_platform.errors import ConfigError
-from persona_platform.settings import Project, find_project
+from persona_platform.locations import home_if_any
+from persona_platform.settings import Project
 from resources.dbt import installed_dbt
 from resources.frames import FramesIOManager, FrameStore
 from resources.project import ProjectResource, ProjectState, state_path
@@ -67,10 +67,4 @@ def default_resources(home: Path | None, at: str) -> dict[str, Any]:
 @dg.definitions
 def defs() -> dg.Definitions:
     """What Dagster loads: the project of ``PERSONA_HOME`` or of the folder it was started in."""
-    try:
-        home = find_project().home
-    except ConfigError:
-        if os.environ.get("PERSONA_HOME"):
-            raise
-        home = None
-    return build_defs(home)
+    return build_defs(home_if_any())

@@ -1,6 +1,5 @@
 """The provisioning location: inventory, the sensor, the op. Small, so that a run starts fast."""
 
-import os
 from pathlib import Path
 
 import dagster as dg
@@ -12,8 +11,7 @@ from persona_platform.automation.provisioning import (
     observe_schedule,
     provision_capacity,
 )
-from persona_platform.errors import ConfigError
-from persona_platform.settings import find_project
+from persona_platform.locations import home_if_any
 from resources.project import ProjectResource
 
 
@@ -32,10 +30,4 @@ def build_defs(home: Path | None, *, at: str = "") -> dg.Definitions:
 @dg.definitions
 def defs() -> dg.Definitions:
     """What Dagster loads: the project of ``PERSONA_HOME`` or of the folder it was started in."""
-    try:
-        home = find_project().home
-    except ConfigError:
-        if os.environ.get("PERSONA_HOME"):
-            raise
-        home = None
-    return build_defs(home)
+    return build_defs(home_if_any())

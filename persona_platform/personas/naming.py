@@ -129,6 +129,8 @@ def main_need(amounts: Mapping[str, float]) -> str:
 def amount(need: str, value: float) -> str:
     """An amount with its unit; a rate under one in ten seconds by the hour."""
     if need.endswith("_bytes"):
+        if 0 < value <= 1:  # a share of one whole: what is allocated was not told
+            return f"{value:.2g} of its {'disk' if need == 'disk_bytes' else 'memory'}"
         for unit, scale in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20)):
             if value >= scale:
                 return f"{value / scale:.4g} {unit}{' of disk' if need == 'disk_bytes' else ''}"

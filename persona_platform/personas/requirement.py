@@ -26,7 +26,7 @@ SIZED: Final = ("cpu_cores", "mem_bytes", "disk_bytes", "gpus")
 
 
 def on_ladder(need: str, amount: np.ndarray) -> np.ndarray:
-    """Amounts rounded up to what can be asked for; 1-2-5 steps for activities, none being none."""
+    """Amounts rounded up to what can be asked for; 1-2-5 steps for activities and shares, none being none."""
     least = np.maximum(amount, 0.0) / SLACK
     if need == "gpus":
         return np.where(amount < 0.05, 0.0, np.ceil(least - 1e-9))
@@ -34,12 +34,17 @@ def on_ladder(need: str, amount: np.ndarray) -> np.ndarray:
         top = CPU_LADDER[-1]
         step = CPU_LADDER[np.minimum(np.searchsorted(CPU_LADDER, least - 1e-9), len(CPU_LADDER) - 1)]
         return np.where(least > top, np.ceil(least / top) * top, step)
-    if need in ("mem_bytes", "disk_bytes"):
+    if need in ("mem_bytes", "disk_bytes") and not is_share(amount):
         return GIB * 2.0 ** np.ceil(np.log2(np.maximum(least / GIB, 2.0**-4)) - 1e-9)
     decade = 10.0 ** np.floor(np.log10(np.maximum(least, NO_RATE)) + 1e-9)
     steps = np.array([1.0, 2.0, 5.0, 10.0])
     lead = np.maximum(least, NO_RATE) / decade
     return np.where(least < NO_RATE, 0.0, decade * steps[np.minimum(np.searchsorted(steps, lead - 1e-9), 3)])
+
+
+def is_share(amount: np.ndarray) -> bool:
+    """Whether bytes are shares of one whole: a ``_pct`` or ``_norm`` without what is allocated, so never above 1."""
+    return bool(amount.size) and 0.0 < float(amount.max()) <= 1.0
 
 
 def activation_needs(slots: pl.DataFrame) -> pl.DataFrame:

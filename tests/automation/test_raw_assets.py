@@ -1,6 +1,6 @@
 """The raw assets and the activity sensor over the committed sample, and what they say of themselves."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -18,7 +18,7 @@ from resources.persona_store import PersonaStore
 from resources.project import ProjectResource, ProjectState, state_path
 from resources.warehouse import Warehouse
 
-FIRST = pl.read_parquet(SAMPLE / "samples" / "part-00000.parquet", columns=["ts"])["ts"].min().date()  # pyright: ignore
+FIRST = date(2026, 3, 1)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_the_sample_with_late_and_faulty_rows(home: Project) -> None:
         held = warehouse.state()
         assert samples.metadata["dagster/row_count"].value == held.samples > 0
         assert samples.metadata["in quarantine"].value == held.quarantined > 0
-        assert warehouse.quarantine()["reason"].str.len_chars().min() > 0  # pyright: ignore
+        assert (warehouse.quarantine()["reason"] != "").all()
         state = ProjectState.load(state_path(home))
         assert state is not None
         assert (state.slot, state.history_since) == (timedelta(minutes=15), FIRST)

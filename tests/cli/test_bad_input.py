@@ -10,7 +10,6 @@ import pytest
 from command_line import CONFIG, START, Run, readings
 
 from persona_platform.settings import Project
-from resources.frames import FrameStore
 
 NOW = (START + timedelta(days=3)).isoformat()
 FUTURE = datetime(2090, 1, 1, tzinfo=UTC)

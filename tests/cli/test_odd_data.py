@@ -1,6 +1,7 @@
 """Data that are sound and odd: a workload with one sample, a gap of a week, a metric nobody knows, a pool of nobody."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -93,12 +94,36 @@ def test_check_names_the_pool_of_nobody(home: Project, first: str, persona: Run)
     assert "targets.ghost.pool: no workload is in pool 'nobody'; the pools are shop." in said.err
 
 
+def test_a_job_that_fails_ends_with_one_sentence_and_1(home: Project, first: str, persona: Run) -> None:
+    place = FrameStore(home.frames).folder("forecasts/demand")
+    assert place is not None
+    whole = (place / "observed.parquet").read_bytes()
+    (place / "observed.parquet").write_bytes(b"damaged")
+    said = persona("provision")
+    (place / "observed.parquet").write_bytes(whole)
+    assert said.code == 1
+    assert re.match(r"Observe failed: .*; the whole trace is with run [0-9a-f-]{36} in `persona up`", said.sentence)
+
+
+def test_a_refused_write_ends_with_the_refusal_and_1(home: Project, first: str, persona: Run) -> None:
+    text = home.config.read_text(encoding="utf-8")
+    acting = '[limits]\nmode = "act"\nmin = 1\nmax = 50\n[simulated]\nquota = 0\n'
+    home.config.write_text(text.replace("[targets.web]", acting + "[targets.web]"), encoding="utf-8")
+    said = persona("provision")
+    home.config.write_text(text, encoding="utf-8")
+    assert said.code == 1
+    assert said.err.count("Error: ") == 1
+    assert "its quota of 0 units" in said.err.splitlines()[-1]
+    assert "Traceback" not in said.err
+
+
 def test_no_metric_that_a_model_knows(tmp_path: Path, project: Project, persona: Run) -> None:
     readings(9, metric="cpu_weird").write_parquet(tmp_path / "weird.parquet")
     assert persona("ingest", tmp_path / "weird.parquet", "--at", (START + timedelta(days=9)).isoformat()).code == 0
     said = persona("replan")
     assert said.code == 2
-    assert "no metric was read that a model uses: map one in persona.toml" in said.sentence
+    assert "no metric was read" in said.sentence
+    assert 'cpu_weird = "cpu_cores"' in said.sentence
     assert persona("plan").code == 2
 
 

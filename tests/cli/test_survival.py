@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 import pytest
-from command_line import CONFIG, START, readings
+from command_line import CONFIG, START, ended, readings
 from dagster._core.launcher import WorkerStatus
 
 from persona_platform.settings import Project
@@ -92,8 +92,6 @@ def test_an_ingest_killed_half_way_and_run_again_equals_a_clean_one(tmp_path: Pa
     done(start(killed, "ingest", file, *AT))
     assert time.monotonic() - began < 60
     assert contents(killed) == contents(clean)
-    done(start(killed, "ingest", file, *AT))
-    assert contents(killed) == contents(clean)
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +99,10 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with a plan."""
     project = made(tmp_path_factory.mktemp("survival") / "home")
     readings(9).write_parquet(project.home / "good.parquet")
-    done(start(project, "ingest", project.home / "good.parquet", *AT))
-    done(start(project, "replan", *AT))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PERSONA_HOME", str(project.home))
+        for words in (("ingest", project.home / "good.parquet"), ("replan",)):
+            assert ended(*words, *AT).code == 0
     return project
 
 
@@ -111,7 +111,7 @@ def running(project: Project) -> list[str]:
         return [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))]
 
 
-def test_a_killed_replan_leaves_the_plan_and_blocks_nobody(planned: Project) -> None:
+def test_a_killed_replan_leaves_the_plan_and_blocks_neither_a_replan_nor_an_ingest_beside_it(planned: Project) -> None:
     frames = FrameStore(planned.frames)
     before, plan = frames.folder("capacity/plan"), frames.read("capacity/plan", name="plan")
     child = start(planned, "replan", *AT)
@@ -122,22 +122,31 @@ def test_a_killed_replan_leaves_the_plan_and_blocks_nobody(planned: Project) -> 
     assert frames.folder("capacity/plan") == before
     assert frames.read("capacity/plan", name="plan").equals(plan)
     assert len(running(planned)) == 1
-    done(start(planned, "replan", *AT))
-    assert running(planned) == []
-    assert frames.folder("capacity/plan") != before
-    assert frames.read("capacity/plan", name="plan").drop("plan_id").equals(plan.drop("plan_id"))
 
-
-def test_an_ingest_while_a_replan_runs(planned: Project) -> None:
     more = planned.home / "more.parquet"
     readings(0.5, ("web-3",), start=END - timedelta(days=1)).write_parquet(more)
-    both = [start(planned, "replan", *AT), start(planned, "ingest", more, *AT)]
-    for child in both:
-        done(child)
-    assert FrameStore(planned.frames).read("capacity/plan", name="plan")["plan_id"].n_unique() == 1
-    held = set(FrameStore(planned.frames).read("raw/workloads")["workload_id"])
+    for both in [start(planned, "replan", *AT), start(planned, "ingest", more, *AT)]:
+        done(both)
+    assert running(planned) == []
+    assert frames.folder("capacity/plan") != before
+    after = frames.read("capacity/plan", name="plan")
+    assert after["plan_id"].n_unique() == 1
+    assert after["slot"].to_list() == plan["slot"].to_list()
     assert Warehouse(planned.warehouse, planned.marts, wait_s=60).state().workloads == 3
-    assert held == {"web-1", "web-2", "web-3"}
+    assert set(frames.read("raw/workloads")["workload_id"]) == {"web-1", "web-2", "web-3"}
+
+
+def test_an_interrupted_replan_stops_with_a_word(planned: Project) -> None:
+    before = FrameStore(planned.frames).folder("capacity/plan")
+    child = start(planned, "replan", *AT)
+    wait_for(lambda: running(planned) != [])
+    child.send_signal(signal.SIGINT)
+    err = child.communicate(timeout=60)[1]
+    assert child.returncode == 130
+    assert err.splitlines()[-1] == "Stopped."
+    assert "Traceback" not in err
+    assert running(planned) == []
+    assert FrameStore(planned.frames).folder("capacity/plan") == before
 
 
 CHILD = """
