@@ -1,7 +1,8 @@
 """What the demonstration learned against the fleet's truth, and what it saved.
 
-`python benchmarks/demonstration.py .demo` reads a folder that `persona demo` left. The adjusted Rand index is over the slots that are active in truth; a persona
-with two job sizes counts as one. The savings are those of the replay of the fleet's last two days.
+`python benchmarks/demonstration.py .demo` reads a folder that `persona demo` left. The adjusted Rand index is over the
+slots that are active in truth; a persona with two job sizes counts as one. The savings are those of the replay of the
+fleet's last two days.
 """
 
 import sys
