@@ -25,7 +25,7 @@ install: .venv/.installed dbt/target/manifest.json ## build .venv with uv and th
 	@touch $@
 
 dbt/target/manifest.json: .venv/.installed $(shell find dbt -name '*.sql' -o -name '*.yml' 2>/dev/null | grep -v dbt/target)
-	@PERSONA_WAREHOUSE=:memory: PERSONA_MARTS=. $(BIN)/dbt --quiet parse --project-dir dbt --profiles-dir dbt --target-path target --log-path target
+	@PERSONA_WAREHOUSE=:memory: PERSONA_MARTS=. $(BIN)/dbt --quiet parse --project-dir dbt --profiles-dir dbt --target-path target --log-path dbt/target
 	@touch $@
 
 demo: install ## history in, personas, forecast, plan, a simulated cluster provisioned ahead of demand, a report
