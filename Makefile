@@ -21,7 +21,7 @@ install: .venv/.installed dbt/target/manifest.json ## build .venv with uv and th
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found: install one, or run make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "The venv module is missing: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '.[dev,postgres]'
+	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev,postgres]'
 	@touch $@
 
 dbt/target/manifest.json: .venv/.installed $(shell find dbt -name '*.sql' -o -name '*.yml' 2>/dev/null | grep -v dbt/target)

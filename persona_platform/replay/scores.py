@@ -192,8 +192,9 @@ def savings(comparison: Comparison, levels: Sequence[float] = LEVELS) -> pl.Data
     """What ours cost and what the others would have, at the same unserved share; losses are negative.
 
     A row for each target (and all) and basis. Basis "as planned": our own setting, at the share it left
-    unserved; the others read off their frontiers there. Basis "frontier": everyone read off a frontier,
-    at each level.
+    unserved; the others read off their frontiers there. Over all targets that is the sum of the targets' own: each
+    rival has the setting that suits each target best, and serves each as well as ours did. Basis "frontier":
+    everyone read off a frontier, at each level; over all targets with one setting for all.
 
     Returns:
         target, basis, unserved_share, cost of ``ours`` and of each of :data:`RIVALS` (money),
@@ -202,14 +203,19 @@ def savings(comparison: Comparison, levels: Sequence[float] = LEVELS) -> pl.Data
         reach it or was not run.
     """
     rows = []
+    summed = _summed(comparison.scores)
     for target in comparison.scores["target"].unique(maintain_order=True):
         fronts = {policy: frontier(comparison.scores, policy, target) for policy in (OURS, *RIVALS)}
         planned = comparison.scores.filter(
             pl.col("target") == target, pl.col("policy") == OURS, pl.col("setting") == AS_PLANNED
         )
         for cost, share in planned.select("cost", "unserved_share").iter_rows():
-            rows.append(_saving(target, AS_PLANNED, share, cost, fronts))
-        rows.extend(_saving(target, "frontier", level, at_unserved(fronts[OURS], level), fronts) for level in levels)
+            costs = summed if target == ALL_TARGETS else _costs(fronts, share)
+            rows.append(_saving(target, AS_PLANNED, share, cost, costs, fronts))
+        rows.extend(
+            _saving(target, "frontier", level, at_unserved(fronts[OURS], level), _costs(fronts, level), fronts)
+            for level in levels
+        )
     return pl.DataFrame(rows, schema=savings_schema())
 
 
@@ -226,10 +232,32 @@ def savings_schema() -> dict[str, pl.DataType | type[pl.DataType]]:
     return {"target": pl.String, "basis": pl.String, **dict.fromkeys(numbers, pl.Float64)}
 
 
+def _costs(fronts: Mapping[str, pl.DataFrame], share: float) -> dict[str, float | None]:
+    """What each rival pays at an unserved share."""
+    return {rival: at_unserved(fronts[rival], share) for rival in RIVALS}
+
+
+def _summed(scores: pl.DataFrame) -> dict[str, float | None]:
+    """What each rival pays over all targets, each at the share that ours left unserved there; null if one cannot."""
+    planned = scores.filter(
+        pl.col("policy") == OURS, pl.col("setting") == AS_PLANNED, pl.col("target") != ALL_TARGETS
+    ).select("target", "unserved_share")
+    totals: dict[str, float | None] = {}
+    for rival in RIVALS:
+        costs = [at_unserved(frontier(scores, rival, target), share) for target, share in planned.iter_rows()]
+        known = [cost for cost in costs if cost is not None]
+        totals[rival] = sum(known) if known and len(known) == len(costs) else None
+    return totals
+
+
 def _saving(
-    target: str, basis: str, share: float, cost: float | None, fronts: Mapping[str, pl.DataFrame]
+    target: str,
+    basis: str,
+    share: float,
+    cost: float | None,
+    costs: Mapping[str, float | None],
+    fronts: Mapping[str, pl.DataFrame],
 ) -> dict[str, str | float | None]:
-    costs = {rival: at_unserved(fronts[rival], share) for rival in RIVALS}
     tuned, bound = costs["reactive_tuned"], costs["clairvoyant"]
     gap = tuned - bound if tuned is not None and bound is not None else 0.0
     return {
