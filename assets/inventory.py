@@ -16,6 +16,7 @@ from persona_platform.capacity.targets import Target
 from persona_platform.errors import InputError
 from persona_platform.feedback.outcomes import outcomes as judge
 from persona_platform.frames import INVENTORY, OBSERVED, conform, empty
+from persona_platform.now import FRESH_AT_LEAST
 from resources.ledger import Ledger
 from resources.named_files import file_digest, forget, read_newest, write_named
 from resources.project import ProjectResource
@@ -73,11 +74,13 @@ def take_inventory(project: ProjectResource, now: datetime) -> tuple[pl.DataFram
     """Observes, settles open actions, releases expired floors; returns INVENTORY and OUTCOMES."""
     targets = sized_targets(project)
     observed = observed_demand(project, now)
+    oldest = now - max(2 * project.slot(), FRESH_AT_LEAST)
+    recent = observed.filter(pl.col("slot") + project.slot() > oldest)  # an older reading is not what happens now
     ledger = Ledger(project.project.ledger)
     parts = []
     for provisioner, own in provisioners_of(project, targets):
         sweep(ledger, provisioner, now, targets=own)
-        parts.append(provisioner.observe(own, observed_now(observed), now))
+        parts.append(provisioner.observe(own, observed_now(recent), now))
     frame = with_id(pl.concat(parts))
     write_named(project.project.inventory, frame["inventory_id"][0], frame)
     past = past_inventories(project)
