@@ -1,5 +1,7 @@
 """Group ``capacity``, planning's half: units and the plan. Inventory is provisioning's: :mod:`assets.inventory`."""
 
+from datetime import timedelta
+
 import dagster as dg
 import polars as pl
 
@@ -18,6 +20,7 @@ from resources.project import ProjectResource
 from resources.targets import configured_targets
 
 PLAN = dg.AssetKey(["capacity", "plan"])
+SUITABILITY_KEY = dg.AssetKey(["capacity", "suitability"])
 
 
 @dg.asset(
@@ -59,7 +62,53 @@ def units(context: dg.AssetExecutionContext, project: ProjectResource) -> dg.Mat
 
 
 @dg.asset(
+    key=SUITABILITY_KEY,
+    ins={"units": dg.AssetIn(UNITS)},
+    group_name="capacity",
+    owners=[CAPACITY_TEAM],
+    kinds={"polars"},
+    pool="planning",
+    description="Whether acting on the forecast is worth it for each target: a replay of what was held out, with the "
+    "target's limits, against plain reactive. A target that is not suitable is only observed, unless its limits say "
+    "act_unsuitable.",
+)
+def suitable(
+    context: dg.AssetExecutionContext, project: ProjectResource, units: dict[str, pl.DataFrame]
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Judges every target on the last fifth of the look-back."""
+    from persona_platform.capacity.planning import Sizing, validate_direct
+    from persona_platform.replay.recording import in_steps
+    from persona_platform.replay.suitability import suitability
+    from persona_platform.replay.terms import Terms
+
+    inputs = planning_inputs(project, context)
+    sizing = Sizing(units["targets"], units["units"])
+    limits = limits_frame(configured_targets(project))
+    # One lead time for all: the longest that a target's limits assume before its own is known.
+    terms = Terms(timedelta(seconds=float(limits["lead_time_prior_s"].max() or 0)))  # type: ignore[arg-type]
+    observed = sizing.observed(inputs.history)
+    validated = validate_direct(
+        inputs.history,
+        sizing,
+        observed,
+        origin=inputs.origin,
+        slots=in_steps(terms.planned_lead_time, inputs.slot) + 1,
+        seed=project.settings().project.seed,
+    )
+    found = suitability(inputs.history, sizing, observed, validated, limits, until=inputs.origin, terms=terms)
+    return dg.MaterializeResult(
+        value=found,
+        metadata={
+            "suitable": int(found["suitable"].sum()),
+            "left alone": int((~found["suitable"]).sum()),
+            "verdicts": table(found.select("target", "suitable", "reason", "gain", "relative")),
+        },
+    )
+
+
+@dg.asset(
     key=PLAN,
+    deps=[SUITABILITY_KEY],
     ins={"demand": dg.AssetIn(DEMAND), "units": dg.AssetIn(UNITS)},
     group_name="capacity",
     owners=[CAPACITY_TEAM],
@@ -93,6 +142,7 @@ def plan(  # noqa: ANN201 (with a check among the outputs Dagster refuses the hi
         units["targets"],
         origin=inputs.origin,
         slot=inputs.slot,
+        suitability=project.frames.read("capacity/suitability") if project.frames.has("capacity/suitability") else None,
     )
     limits = limits_frame(configured_targets(project))
     faults = check_plan(made.plan, limits)
@@ -121,4 +171,4 @@ def plan(  # noqa: ANN201 (with a check among the outputs Dagster refuses the hi
     )
 
 
-default_assets = [units, plan]
+default_assets = [units, suitable, plan]

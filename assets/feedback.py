@@ -10,6 +10,7 @@ from assets.capacity import PLAN
 from assets.forecasts import DEMAND
 from assets.inputs import planning_inputs
 from assets.metadata import CAPACITY_TEAM, table
+from persona_platform import frames
 from resources.named_files import newest_first
 from resources.project import ProjectResource
 
@@ -43,8 +44,9 @@ def calibration(
 
 
 def past_plans(folder: Path, since: datetime) -> pl.DataFrame:
-    """The kept plans made since an instant, as one PLAN frame."""
-    return pl.scan_parquet(newest_first(folder), glob=False).filter(pl.col("origin") >= since).collect()
+    """The kept plans made since an instant, as one PLAN frame; columns that older ones lack are null."""
+    kept = pl.scan_parquet(newest_first(folder), glob=False, schema=pl.Schema(frames.PLAN), missing_columns="insert")
+    return kept.filter(pl.col("origin") >= since).collect()
 
 
 default_assets = [calibration]

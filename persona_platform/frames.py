@@ -208,6 +208,7 @@ PLAN: Final[Schema] = {
     "history_s": pl.Int64,  # span of the target's observed demand, seconds
     "cycle_s": pl.Int64,  # longest period that its forecast relies on, seconds
     "data_until": TS,  # end of the newest slot read
+    "suitable": pl.Boolean,  # whether acting on the forecast was worth it on held-out data; null: not judged
 }
 EVIDENCE: Final[Schema] = {
     "plan_id": pl.String,
@@ -246,6 +247,7 @@ LIMITS: Final[Schema] = {
     "stale_after_s": pl.Int64,
     "expiry_s": pl.Int64,
     "lead_time_prior_s": pl.Float64,
+    "act_unsuitable": pl.Boolean,  # act even where the plan says that it is not suitable; null: no
 }
 LEDGER_VIEW: Final[Schema] = {
     "target": pl.String,
@@ -258,6 +260,24 @@ LEDGER_VIEW: Final[Schema] = {
     "lead_time_s": pl.Float64,  # 0.9 quantile of the learned lead times; null before 20 samples
     "approved_floor": pl.Int64,  # the highest floor with a standing approval; null: none
     "floor_expires_at": TS,  # when the floor in force expires; null: no floor of ours
+}
+SUITABILITY: Final[Schema] = {
+    "target": pl.String,
+    "suitable": pl.Boolean,
+    "reason": pl.String,  # one sentence
+    "history_s": pl.Int64,  # span of the target's observed demand, seconds
+    "cycle_s": pl.Int64,  # longest period that its forecast relies on, seconds
+    "relative": pl.Float64,  # held-out pinball of the forecast to the better of seasonal naive and persistence
+    "gain": pl.Float64,  # 1 - cost of ours to plain reactive at equal unserved share, held out; null: not measured
+    "lead_time_s": pl.Float64,  # that the gain was measured at
+}
+ACTIVATION: Final[Schema] = {
+    "origin": TS,
+    "workload": pl.String,
+    "persona": pl.String,
+    "horizon_s": pl.Int64,
+    "probability": pl.Float64,  # of being activated within the horizon, as predicted at the origin
+    "outcome": pl.Boolean,  # whether it was
 }
 ACTIONS: Final[Schema] = {
     "key": pl.String,  # sha256 of target, need_at and to_floor

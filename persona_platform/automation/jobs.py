@@ -14,6 +14,7 @@ LEARNED: Final = dg.AssetSelection.assets(
     ["capacity", "units"],
     ["forecasts", "model"],
     ["forecasts", "combination"],
+    ["capacity", "suitability"],
 )
 
 

@@ -27,6 +27,7 @@ from persona_platform.capacity.decide import decide, due
 from persona_platform.capacity.ledger_view import ledger_view
 from persona_platform.capacity.limits import digest, limits_frame
 from persona_platform.errors import InputError, PermanentProvisioningError, TemporaryProvisioningError
+from persona_platform.frames import LIMITS, PLAN, Schema
 from persona_platform.now import FRESH_AT_LEAST, parse_instant
 from resources.ledger import Ledger
 from resources.project import ProjectResource
@@ -34,6 +35,9 @@ from resources.provisioners.protocol import Performed, perform, resume
 
 PLAN_KEY: Final = dg.AssetKey(["capacity", "plan"])
 PAIR_TAG: Final = "persona_platform/decided_from"
+GAINED: Final = ("suitable", "act_unsuitable")
+"""Columns of PLAN and LIMITS that files of older versions lack."""
+
 MAX_ATTEMPTS: Final = 3
 OPEN_STATUSES: Final = (
     dg.DagsterRunStatus.QUEUED,
@@ -65,10 +69,12 @@ class Named:
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided, and all that it was decided from."""
+    """What was decided, and what it was decided from beside the plan and the inventory."""
 
     rows: pl.DataFrame
     limits: pl.DataFrame
+    view: pl.DataFrame
+    """LEDGER_VIEW: the fold of the entries up to ``position``."""
     position: int
     now: datetime
 
@@ -87,8 +93,36 @@ def decide_now(project: ProjectResource, ledger: Ledger, plan: Named, inventory:
         real = pl.col("provisioner") != "simulated"
         limits = limits.with_columns(mode=pl.when(real).then(pl.lit("observe")).otherwise("mode"))
     position = ledger.position()
-    view = ledger_view(ledger.entries(up_to=position), [t.name for t in targets], now)
-    return Decision(decide(plan.read(), inventory.read(), view, limits, now), limits, position, now)
+    return decide_from(plan.read(), inventory.read(), ledger.entries(up_to=position), limits, position, now)
+
+
+def decide_from(
+    plan: pl.DataFrame,
+    inventory: pl.DataFrame,
+    entries: pl.DataFrame,
+    limits: pl.DataFrame,
+    position: int,
+    now: datetime,
+) -> Decision:
+    """A decision from frames alone: the one way that every decision is made, the first time and again.
+
+    Args:
+        plan: PLAN as its file holds it.
+        inventory: INVENTORY as its file holds it.
+        entries: the ledger's entries; those after ``position`` are left out.
+        limits: LIMITS as they were, or are kept.
+        position: the ledger's newest seq that counts.
+        now: the instant of the decision, aware.
+    """
+    view = ledger_view(entries.filter(pl.col("seq") <= position), limits["target"].to_list(), now)
+    rows = decide(with_later_columns(plan, PLAN), inventory, view, with_later_columns(limits, LIMITS), now)
+    return Decision(rows, limits, view, position, now)
+
+
+def with_later_columns(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+    """A kept frame with the columns that its contract has gained since it was written: null, as nobody knew."""
+    gained = [name for name in GAINED if name in schema and name not in frame.columns]
+    return frame.with_columns(pl.lit(None, schema[name]).alias(name) for name in gained)
 
 
 def newest(instance: dg.DagsterInstance, key: dg.AssetKey, id_name: str) -> Named | None:
@@ -154,17 +188,20 @@ def provision_due(project: ProjectResource, plan: Named, inventory: Named, now: 
 
 
 def record(project: ProjectResource, ledger: Ledger, decision: Decision, plan: Named, inventory: Named) -> str:
-    """Keeps everything that makes the decision repeatable, and returns its id."""
+    """Keeps everything that makes the decision repeatable, and returns its id.
+
+    The ledger's view could be folded again; it is kept to tell whether a later difference is the past's or
+    ``decide``'s.
+    """
     limits_digest = digest(decision.limits)
-    named = f"{plan.id}:{inventory.id}:{limits_digest}:{decision.position}:{decision.now.isoformat()}"
-    decision_id = hashlib.sha256(named.encode()).hexdigest()[:16]
+    decision_id = decision_key(plan.id, inventory.id, limits_digest, decision.position, decision.now)
     folder = project.project.decisions / decision_id
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, Mapping[str, str]] = {
         "plan": {"path": str(plan.path), "digest": plan.digest},
         "inventory": {"path": str(inventory.path), "digest": inventory.digest},
     }
-    for name, frame in (("limits", decision.limits), ("actions", decision.rows)):
+    for name, frame in (("limits", decision.limits), ("view", decision.view), ("actions", decision.rows)):
         path = folder / f"{name}.parquet"
         frame.write_parquet(path)
         files[name] = {"path": str(path), "digest": digest(frame)}
@@ -179,6 +216,12 @@ def record(project: ProjectResource, ledger: Ledger, decision: Decision, plan: N
         actions=decision.rows,
     )
     return decision_id
+
+
+def decision_key(plan_id: str, inventory_id: str, limits_digest: str, position: int, now: datetime) -> str:
+    """16 hex characters that name a decision by what it was made from."""
+    named = f"{plan_id}:{inventory_id}:{limits_digest}:{position}:{now.astimezone(UTC).isoformat()}"
+    return hashlib.sha256(named.encode()).hexdigest()[:16]
 
 
 @dg.job(

@@ -1,26 +1,30 @@
 """``decide()``: what to do now, from a plan, an inventory, the ledger's view and the limits.
 
 Frames in, frame out, no clock and no effect: the same function runs live and in replay, and a decision can be
-made again from what the ledger kept. Rows are independent of each other except for the total budget. What it
-looks at is gathered in :mod:`.facts`; how far a floor may go up is in :mod:`.raising`, and down in
-:mod:`.lowering`; here the rows are made.
+made again from what the ledger kept. This module is the edge. Frames become arrays in :mod:`.gathering`; the
+decision is :func:`.settle.settle`, which replay calls too; here its answer becomes rows. To follow a decision,
+read :mod:`.wishes` (what is wanted, and why nothing may be done), then :mod:`.lowering`, then :mod:`.raising`.
 """
 
 import hashlib
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import numpy as np
 import polars as pl
 
-from persona_platform.capacity.facts import gather
-from persona_platform.capacity.lowering import lower, renew
-from persona_platform.capacity.raising import raise_
+from persona_platform.capacity.gathering import gather
+from persona_platform.capacity.reasons import REASONS, Reason
+from persona_platform.capacity.settle import Settled, settle
 from persona_platform.capacity.sizing import plan_slot
 from persona_platform.errors import InputError
 from persona_platform.frames import ACTIONS, TS, conform
 
-NONE: Final = "none"
-RENEWAL: Final = "renewal"
+RENEWAL: Final = REASONS[Reason.RENEWAL]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def decide(
@@ -42,8 +46,9 @@ def decide(
     A raise acts as far as the limits let it; what only lacks approval is a second row. A row whose
     ``to_floor`` equals its ``from_floor`` is a record of what bound the target, except that ``bound_by``
     "renewal" asks for the same floor to stand longer. :func:`due` keeps the rows to perform. ``bound_by`` is
-    one of pause, mode, stale, history, max, failure, dead_band, cooldown, step, budget, approval, not_ours (a
-    floor that the ledger does not know is never lowered), renewal, none.
+    one of pause, mode, stale, history, unsuitable (the plan says that its forecast was not worth acting on),
+    max, failure, dead_band, cooldown, step, budget, approval, not_ours (a floor that the ledger does not know
+    is never lowered), renewal, none.
 
     ``cost`` is the money of the added units until the row expires, and of the floor below them for the time
     by which the row extends it: a budget without that would hold a floor for ever after paying for one hour.
@@ -54,14 +59,12 @@ def decide(
         raise InputError(f"now is {now} without a zone; pass an aware time, for instance in UTC.")
     now = now.astimezone(UTC)
     width = plan_slot(plan)
-    facts = gather(plan, inventory, ledger_view, limits, now=now, width=width)
-    settled = raise_(renew(lower(facts, now), now, width), now)
-    rows = pl.concat(
-        [_records(settled), _raises(settled), _waiting(settled), _lowered(settled), _renewed(settled)]
-    ).with_columns(act_at=pl.lit(now, TS))
-    keys = [action_key(*row) for row in rows.select("target", "need_at", "to_floor").iter_rows()]
-    keyed = rows.with_columns(pl.Series("key", keys, pl.String))
-    return conform(keyed, ACTIONS, "The actions").sort("target", "to_floor", "waits_for_approval")
+    names, facts = gather(plan, inventory, ledger_view, limits, now=now, width=width)
+    settled = settle(facts, (now - _EPOCH) // _MICROSECOND, width // _MICROSECOND)
+    rows = _rows(names, _kinds(settled))
+    keys = map(action_key, rows["target"], rows["need_at"], rows["to_floor"])
+    whole = rows.with_columns(pl.Series("key", list(keys), pl.String), act_at=pl.lit(now, TS))
+    return conform(whole, ACTIONS, "The actions").sort("target", "to_floor", "waits_for_approval")
 
 
 def due(actions: pl.DataFrame) -> pl.DataFrame:
@@ -75,87 +78,60 @@ def action_key(target: str, need_at: datetime, to_floor: int) -> str:
     return hashlib.sha256(f"{target}|{need_at.isoformat()}|{to_floor}".encode()).hexdigest()[:32]
 
 
-def _row(**columns: pl.Expr) -> list[pl.Expr]:
-    """The columns of a row, from what differs between the kinds of rows."""
-    standard = {
-        "target": pl.col("target"),
-        "from_floor": pl.col("floor"),
-        "need_at": pl.col("raise_at"),
-        "expires_at": pl.col("raise_until"),
-        "waits_for_approval": pl.lit(value=False),
-        "cost": pl.lit(0.0),
+def _kinds(s: Settled) -> Iterable[dict[str, np.ndarray]]:
+    """The columns of each kind of row, ``at`` (which target) among them."""
+    nobody, free = np.zeros(len(s.floor), dtype=bool), np.zeros(len(s.floor))
+    raising = {"from_floor": s.floor, "wanted": s.wanted, "need_at": s.raise_at, "expires_at": s.raise_until}
+    recorded = {**raising, "to_floor": s.floor, "wanted": s.withheld_wish, "bound_by": s.withheld}
+    raised = {**raising, "to_floor": s.to, "bound_by": s.bound_by, "cost": s.raise_cost}
+    waiting = {
+        **raising,
+        "from_floor": s.to,
+        "to_floor": s.asked,
+        "bound_by": np.full(len(s.floor), Reason.APPROVAL),
+        "waits_for_approval": ~nobody,
+        "cost": (s.asked - s.to) * s.unit_cost,
     }
-    merged = {**standard, **columns}
-    names = ("target", "from_floor", "to_floor", "wanted", "need_at", "expires_at", "bound_by")
-    return [merged[name].alias(name) for name in (*names, "waits_for_approval", "cost")]
+    lowered = {
+        "from_floor": s.floor,
+        "to_floor": s.lower_to,
+        "wanted": s.low,
+        "need_at": s.lower_at,
+        "expires_at": s.lower_until,
+        "bound_by": np.where(s.lower_waits, Reason.APPROVAL, Reason.NONE),
+        "waits_for_approval": s.lower_waits,
+    }
+    renewed = {
+        **raising,
+        "to_floor": s.floor,
+        "wanted": np.maximum(s.floor, s.wanted),
+        "bound_by": np.full(len(s.floor), Reason.RENEWAL),
+        "waits_for_approval": s.renewal_waits,
+        "cost": s.extension,
+    }
+    for which, columns in (
+        (s.withheld != Reason.NONE, recorded),
+        (s.raised, raised),
+        (s.waiting, waiting),
+        (s.lowered, lowered),
+        (s.renewing, renewed),
+    ):
+        at = np.flatnonzero(which)
+        full = {"waits_for_approval": nobody, "cost": free, **columns}
+        yield {"at": at, **{name: values[at] for name, values in full.items()}}
 
 
-def _records(settled: pl.DataFrame) -> pl.DataFrame:
-    """Targets that something bound entirely."""
-    why = (
-        pl.when(pl.col("frozen").is_not_null() & (pl.col("raising") | pl.col("lowering")))
-        .then("frozen")
-        .otherwise(pl.coalesce("held", "bound_by"))
-    )
-    told_elsewhere = pl.any_horizontal(
-        pl.col("to") > pl.col("floor"),
-        pl.col("asked") > pl.col("to"),
-        pl.col("lower_to").is_not_null(),
-        pl.col("renewing"),
-    )
-    wanted = pl.when(pl.col("lowering")).then("low").otherwise("wanted")
-    return settled.filter(~told_elsewhere & why.is_not_null()).select(
-        _row(to_floor=pl.col("floor"), wanted=wanted, bound_by=why)
-    )
-
-
-def _raises(settled: pl.DataFrame) -> pl.DataFrame:
-    cost = (pl.col("to") - pl.col("floor")) * pl.col("unit_cost") + pl.col("extension")
-    return settled.filter(pl.col("to") > pl.col("floor")).select(
-        _row(
-            to_floor=pl.col("to"),
-            wanted=pl.col("wanted"),
-            bound_by=pl.col("bound_by").fill_null(NONE),
-            cost=cost,
-        )
-    )
-
-
-def _waiting(settled: pl.DataFrame) -> pl.DataFrame:
-    return settled.filter(pl.col("asked") > pl.col("to")).select(
-        _row(
-            from_floor=pl.col("to"),
-            to_floor=pl.col("asked"),
-            wanted=pl.col("wanted"),
-            bound_by=pl.lit("approval"),
-            waits_for_approval=pl.lit(value=True),
-            cost=(pl.col("asked") - pl.col("to")) * pl.col("unit_cost"),
-        )
-    )
-
-
-def _lowered(settled: pl.DataFrame) -> pl.DataFrame:
-    return settled.filter(pl.col("lower_to").is_not_null()).select(
-        _row(
-            to_floor=pl.col("lower_to"),
-            wanted=pl.col("low"),
-            need_at=pl.col("lower_at"),
-            expires_at=pl.col("lower_until"),
-            bound_by=pl.when("lower_waits").then(pl.lit("approval")).otherwise(pl.lit(NONE)),
-            waits_for_approval=pl.col("lower_waits"),
-        )
-    )
-
-
-def _renewed(settled: pl.DataFrame) -> pl.DataFrame:
-    """Floors to renew. In propose mode a renewal waits too, unless a standing approval covers it."""
-    covered = (pl.col("approved_floor") >= pl.col("floor")).fill_null(value=False)
-    return settled.filter("renewing").select(
-        _row(
-            to_floor=pl.col("floor"),
-            wanted=pl.max_horizontal("floor", "wanted"),
-            bound_by=pl.lit(RENEWAL),
-            waits_for_approval=(pl.col("mode") == "propose") & ~covered,
-            cost=pl.col("extension"),
-        )
+def _rows(names: pl.Series, kinds: Iterable[dict[str, np.ndarray]]) -> pl.DataFrame:
+    """ACTIONS without key and act_at, unsorted."""
+    parts = list(kinds)
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    words = pl.Series(REASONS, dtype=pl.String)
+    return pl.DataFrame(
+        {
+            **columns,
+            "target": names.gather(columns["at"]),
+            "bound_by": words.gather(columns["bound_by"]),
+            "need_at": pl.Series(columns["need_at"]).cast(TS),
+            "expires_at": pl.Series(columns["expires_at"]).cast(TS),
+        }
     )

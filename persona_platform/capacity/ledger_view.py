@@ -130,6 +130,7 @@ def _costs(rows: pl.DataFrame, now: datetime) -> pl.DataFrame:
         .join(failed.select("key"), on="key", how="anti")
         .group_by("target")
         .agg(cost_today=pl.col("cost").fill_null(0.0).sum())
+        .sort("target")  # so that the sum over all targets has the same last bits each time
     )
 
 

@@ -51,6 +51,8 @@ class Limits:
     """How long a floor stands after the demand that it was raised for (and its hold) has passed."""
     lead_time_prior: timedelta = timedelta(seconds=300)
     """From request to usable capacity, until 20 lead times were measured (AWS's scheduling buffer)."""
+    act_unsuitable: bool = False
+    """Act even where, on held-out data, acting on the forecast was not worth it (the plan's ``suitable``)."""
 
 
 def limits_faults(limits: Limits) -> list[str]:
@@ -123,6 +125,7 @@ def _row(target: "Target", global_budget: float | None, slot: timedelta | None) 
         "stale_after_s": None if stale_after is None else _seconds(stale_after),
         "expiry_s": _seconds(limits.expiry),
         "lead_time_prior_s": limits.lead_time_prior.total_seconds(),
+        "act_unsuitable": limits.act_unsuitable,
     }
 
 

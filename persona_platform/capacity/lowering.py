@@ -4,57 +4,64 @@ A floor is only lowered when nothing asks for more, one that the ledger does not
 else's.
 """
 
-from datetime import datetime, timedelta
+from typing import NamedTuple
 
-import polars as pl
+import numpy as np
 
-from persona_platform.frames import TS
+from persona_platform.capacity.facts import NONE, SECOND, Facts
+from persona_platform.capacity.reasons import Reason, first_of
+from persona_platform.capacity.wishes import Wishes
 
 
-def lower(facts: pl.DataFrame, now: datetime) -> pl.DataFrame:
-    """With ``lower_to`` (null: not lowered), ``lower_waits`` (for approval) and ``held`` (what forbids)."""
-    floor = pl.col("floor")
-    changed = pl.max_horizontal("last_raised_at", "last_lowered_at")
-    cooling = (changed + pl.duration(seconds="cooldown_down_s") > pl.lit(now, TS)).fill_null(value=False)
+class Lowered(NamedTuple):
+    """What comes of the wishes to lower, arrays of N."""
+
+    to: np.ndarray
+    """The floor to lower to; NONE: not lowered."""
+    waits: np.ndarray
+    """Whether lowering needs an approval that is not there."""
+    held: np.ndarray
+    """Reason: what forbids it."""
+
+
+def lower(facts: Facts, wishes: Wishes, now: int) -> Lowered:
+    """How far each floor is lowered at ``now``."""
+    floor, low = facts.floor, wishes.low
+    open_ = (wishes.frozen == Reason.NONE) & wishes.lowering
+    changed = np.maximum(facts.last_raised_at, facts.last_lowered_at)
     # A maximum that was set below the floor is obeyed however near it is.
-    small = (floor - pl.col("low") < pl.col("dead_band") * floor) & (floor <= pl.col("max"))
-    held = (
-        pl.when(~pl.col("ours"))
-        .then(pl.lit("not_ours"))
-        .when("failing")
-        .then(pl.lit("failure"))
-        .when(small)
-        .then(pl.lit("dead_band"))
-        .when(cooling)
-        .then(pl.lit("cooldown"))
+    small = (floor - low < facts.dead_band * floor) & (floor <= facts.max)
+    held = first_of(
+        (Reason.NOT_OURS, open_ & ~wishes.ours),
+        (Reason.FAILURE, open_ & wishes.failing),
+        (Reason.DEAD_BAND, open_ & small),
+        (Reason.COOLDOWN, open_ & (changed + facts.cooldown_down > now)),
     )
-    open_ = pl.col("frozen").is_null() & pl.col("lowering")
-    propose = pl.col("mode") == "propose"
-    approved = (pl.col("approved_floor") < floor).fill_null(value=False)
-    to = pl.when(propose & approved).then(pl.max_horizontal("low", "approved_floor")).otherwise("low")
-    return facts.with_columns(held=pl.when(open_).then(held)).with_columns(
-        lower_to=pl.when(open_ & pl.col("held").is_null()).then(to),
-        lower_waits=propose & ~approved,
+    approved = (facts.approved_floor != NONE) & (facts.approved_floor < floor)
+    to = np.where(facts.propose & approved, np.maximum(low, facts.approved_floor), low)
+    return Lowered(
+        to=np.where(open_ & (held == Reason.NONE), to, NONE),
+        waits=facts.propose & ~approved,
+        held=held,
     )
 
 
-def renew(lowered: pl.DataFrame, now: datetime, width: timedelta) -> pl.DataFrame:
-    """With ``renewable``: a floor of ours that is wanted, is not lowered, and would soon expire.
+def renewable(facts: Facts, wishes: Wishes, lowered: Lowered, now: int, width: int) -> np.ndarray:
+    """Whether each floor is ours, is wanted, is not lowered, and would soon expire.
 
     Soon is when half of the expiry is left (leases are renewed so), or a slot and a lead time if that is
     more: the next plan may be the last one before the floor lapses.
     """
-    soon = pl.max_horizontal(pl.duration(seconds=pl.col("expiry_s") // 2), pl.col("lead") + width)
-    return lowered.with_columns(
-        renewable=pl.all_horizontal(
-            pl.col("frozen").is_null(),
-            pl.col("ours"),
-            ~pl.col("failing"),
-            pl.col("lower_to").is_null(),
-            pl.col("floor") > 0,
-            pl.col("low") > 0,
-            (pl.col("floor") <= pl.col("max")).fill_null(value=False),
-            (pl.col("floor_expires_at") <= pl.lit(now, TS) + soon).fill_null(value=False),
-            (pl.col("raise_until") > pl.col("floor_expires_at")).fill_null(value=False),
-        )
+    half = facts.expiry // (2 * SECOND) * SECOND
+    soon = now + np.maximum(half, facts.lead + width)
+    return (
+        (wishes.frozen == Reason.NONE)
+        & wishes.ours
+        & ~wishes.failing
+        & (lowered.to == NONE)
+        & (facts.floor > 0)
+        & (wishes.low > 0)
+        & (facts.floor <= facts.max)
+        & (facts.floor_expires_at <= soon)
+        & (wishes.raise_until > facts.floor_expires_at)
     )

@@ -14,7 +14,7 @@ import polars as pl
 from persona_platform.capacity.limits import digest
 from persona_platform.capacity.sizing import whole_units
 from persona_platform.errors import InputError
-from persona_platform.frames import DEMAND, EVIDENCE, OBSERVED, PLAN, TARGETS, TS, conform
+from persona_platform.frames import DEMAND, EVIDENCE, OBSERVED, PLAN, SUITABILITY, TARGETS, TS, conform, empty
 
 QUANTILES = ("q50", "q90", "q95", "q99")
 
@@ -42,6 +42,7 @@ def make_plan(
     origin: datetime,
     slot: timedelta,
     cycle: timedelta | None = None,
+    suitability: pl.DataFrame | None = None,
 ) -> Plan:
     """The units needed by each of ``targets`` at each slot that the combined demand covers.
 
@@ -54,6 +55,7 @@ def make_plan(
         slot: width of a slot.
         cycle: longest period that the forecasts rely on; None: a week where a target has two weeks of
             observations, else a day.
+        suitability: SUITABILITY of the last refit; None: nobody has judged.
 
     needed = max(q_kappa, mean, sum of expected over personas), each in whole units, so that expected demand
     above capacity always counts, even where a quantile of a sparse demand is zero.
@@ -66,6 +68,7 @@ def make_plan(
     rows = (
         combined.join(sums, on=["target", "slot"], how="left")
         .join(_history(observed, slot, cycle), on="target", how="left")
+        .join(_suitable(suitability), on="target", how="left")
         .with_columns(
             origin=pl.lit(origin, TS),
             needed=pl.max_horizontal(
@@ -139,6 +142,11 @@ def _history(observed: pl.DataFrame, slot: timedelta, cycle: timedelta | None) -
             cycle_s=relied.dt.total_seconds(),
         )
     )
+
+
+def _suitable(suitability: pl.DataFrame | None) -> pl.DataFrame:
+    judged = empty(SUITABILITY) if suitability is None else conform(suitability, SUITABILITY, "The suitability")
+    return judged.select("target", "suitable").unique("target", keep="last")
 
 
 def check_plan(plan: pl.DataFrame, limits: pl.DataFrame) -> list[str]:

@@ -11,9 +11,16 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from persona_platform.capacity.plan import Plan, make_plan
-from persona_platform.forecasting.backtest import BACKTEST, backtest
+from persona_platform.forecasting.backtest import BACKTEST, backtest, backtest_rows
 from persona_platform.forecasting.combination import combination_weights, combine
-from persona_platform.forecasting.demand import DirectModel, direct_demand, fit_demand
+from persona_platform.forecasting.demand import (
+    DemandSeries,
+    DirectModel,
+    direct_demand,
+    direct_series,
+    fit_demand,
+    series_rows,
+)
 from persona_platform.forecasting.mixture import mixture_demand
 from persona_platform.forecasting.units import demand_in_units
 from persona_platform.frames import empty
@@ -32,6 +39,9 @@ VALIDATION_SHARE = 0.2
 VALIDATION_LONGEST = timedelta(days=7)
 VALIDATION_ORIGINS = 12
 VALIDATION_PATHS = 64
+DIRECT_ORIGINS = 168
+"""Origins that the direct route is judged at where it is validated alone: they cost little."""
+
 VALIDATION_SLOTS = 120
 """The last band of leads begins at 96 slots: this reaches into it."""
 
@@ -100,17 +110,26 @@ def fit_models(history: History, sizing: Sizing, *, until: datetime, previous: C
     return Models(learned.catalog, outlook, fit_direct(past, sizing, until=until, seed=seed))
 
 
-def fit_direct(history: History, sizing: Sizing, *, until: datetime, seed: int) -> DirectModel:
-    """The direct route's forecasters from what was read before ``until``."""
-    observed = sizing.observed(history).filter(pl.col("slot") < until)
+def fit_direct(
+    history: History,
+    sizing: Sizing,
+    *,
+    until: datetime,
+    seed: int,
+    observed: pl.DataFrame | None = None,
+    slots: int | None = None,
+) -> DirectModel:
+    """The direct route's forecasters from what was read before ``until``, for ``slots`` ahead (None: all)."""
+    known = observed if observed is not None else sizing.observed(history)
     return fit_demand(
-        observed,
+        known.filter(pl.col("slot") < until),
         history.calendar,
         sizing.targets,
         history.workloads,
         slot=history.slot,
         until=until,
         seed=seed,
+        slots=slots,
     )
 
 
@@ -157,23 +176,23 @@ def predict_routes(
     return Routes(pl.concat([mixture.demand, direct]), mixture.expected)
 
 
-def validation_origins(history: History, origin: datetime) -> tuple[datetime, list[datetime]]:
+def validation_origins(read: pl.DataFrame, slot: timedelta, origin: datetime) -> tuple[datetime, list[datetime]]:
     """The cut before which validation models learn, and the origins after it at which they are judged.
 
     The last fifth of the history, at most a week, is held out; none where that is under eight slots. The
     origins are spread over it at odd distances, so that they meet different hours of the day.
     """
-    first = history.needs["slot"].min()
+    first = read["slot"].min()
     if not isinstance(first, datetime):
         return origin, []
     held_out = min((origin - first) * VALIDATION_SHARE, VALIDATION_LONGEST)
-    slots = int(held_out / history.slot)
+    slots = int(held_out / slot)
     if slots < 8:
         return origin, []
-    cut = origin - slots * history.slot
+    cut = origin - slots * slot
     step = max(1, slots // VALIDATION_ORIGINS)
     step += 1 - step % 2
-    return cut, [cut + i * history.slot for i in range(0, slots - 1, step)]
+    return cut, [cut + i * slot for i in range(0, slots - 1, step)]
 
 
 def validate_routes(
@@ -190,7 +209,7 @@ def validate_routes(
     Every model is learned anew before the cut, so nothing is scored in sample. BACKTEST rows; none where the
     history is too short.
     """
-    cut, origins = validation_origins(history, origin)
+    cut, origins = validation_origins(history.needs, history.slot, origin)
     if not origins:
         return empty(BACKTEST)
     models = fit_models(history, sizing, until=cut, previous=None, seed=seed)
@@ -216,6 +235,35 @@ def validate_routes(
     return backtest(origins, {"routes": routes_at}, observed, sizing.targets)
 
 
+@dataclass(frozen=True)
+class Validated:
+    """The direct route on held-out slots: every origin's demand, and BACKTEST rows of some of them."""
+
+    backtest: pl.DataFrame
+    series: DemandSeries | None
+    """Of a model that learned before its first origin; None where the history is too short to hold any out."""
+
+
+def validate_direct(
+    history: History, sizing: Sizing, observed: pl.DataFrame, *, origin: datetime, slots: int, seed: int
+) -> Validated:
+    """:func:`validate_routes` without the mixture, which makes many more origins affordable.
+
+    ``observed`` is the OBSERVED demand of the history; what is not before the origin is left out.
+    """
+    past = observed.filter(pl.col("slot") < origin)
+    cut, some = validation_origins(past, history.slot, origin)
+    if not some:
+        return Validated(empty(BACKTEST), None)
+    model = fit_direct(history, sizing, until=cut, seed=seed, observed=past, slots=slots)
+    count = int((origin - cut) / history.slot)
+    series = direct_series(model, past, history.calendar, cut, count, slots, sizing.targets)
+    every = max(1, count // DIRECT_ORIGINS)
+    every += 1 - every % 2
+    rows = series_rows(series, range(0, count, every))
+    return Validated(backtest_rows(rows, past, sizing.targets), series)
+
+
 def plan_from_routes(
     routes: Routes,
     weights: pl.DataFrame,
@@ -224,10 +272,14 @@ def plan_from_routes(
     *,
     origin: datetime,
     slot: timedelta,
+    suitability: pl.DataFrame | None = None,
 ) -> tuple[pl.DataFrame, Plan]:
     """The routes combined (DEMAND with route ``combined`` added) and the plan made of them."""
     demand = combine(routes.demand, weights, slot)
-    return demand, make_plan(demand, routes.expected, observed, sizing.targets, origin=origin, slot=slot)
+    plan = make_plan(
+        demand, routes.expected, observed, sizing.targets, origin=origin, slot=slot, suitability=suitability
+    )
+    return demand, plan
 
 
 def plan_at(

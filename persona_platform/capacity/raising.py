@@ -3,111 +3,119 @@
 A cap never depends on how much is wanted, and the part below it acts now; so wanting more never gives less.
 """
 
-from datetime import datetime
+from typing import Final, NamedTuple
 
-import polars as pl
+import numpy as np
 
+from persona_platform.capacity.facts import NO_CAP, Facts
+from persona_platform.capacity.reasons import Reason
 from persona_platform.capacity.sizing import TOLERANCE
-from persona_platform.frames import TS
+from persona_platform.capacity.wishes import Wishes
 
-MOST_UNITS = 1e12
+MOST_UNITS: Final = 1e12
 """Money divided by a tiny price is clipped here, so that it stays a whole number."""
 
-
-def raise_(facts: pl.DataFrame, now: datetime) -> pl.DataFrame:
-    """The facts, with what comes of the wish to raise.
-
-    - ``to``: the floor to raise to now, or the floor as it is; ``asked``: what it would be with every
-      approval;
-    - ``bound_by``: the cap that bound last; null: none;
-    - ``unit_cost``: money for a unit until the raise expires; ``extension``: money for the floor that was
-      there,
-      from when it would have expired;
-    - ``renewing``: whether it only stays for longer.
-    """
-    floor, observed = pl.col("floor"), pl.col("observed")
-    approved = pl.max_horizontal("floor", "approved_floor")
-    small = (pl.col("wanted") - floor) < pl.col("dead_band") * pl.max_horizontal(floor, pl.lit(1))
-    cooling = pl.col("last_raised_at") + pl.duration(seconds="cooldown_up_s") > pl.lit(now, TS)
-    step = pl.max_horizontal((pl.col("step_share") * floor - TOLERANCE).ceil().cast(pl.Int64), "step_units")
-    left_today = pl.col("budget_day") - pl.col("cost_today").fill_null(0.0)
-    rows = _priced(facts, now).with_columns(
-        to=pl.when(pl.col("frozen").is_null() & pl.col("raising")).then("wanted").otherwise("floor"),
-        bound_by=pl.lit(None, pl.String),
-    )
-    for name, cap in (
-        ("max", pl.col("max")),
-        ("failure", pl.when("failing").then(floor)),
-        ("dead_band", pl.when(small).then(pl.max_horizontal("floor", "observed", "min"))),
-        # What a person approved need not cool down: the part that needed no approval acted a moment ago.
-        ("cooldown", pl.when(cooling).then(pl.max_horizontal(floor, observed, approved))),
-        ("step", pl.max_horizontal(floor + step, observed)),
-        ("budget", _affordable(left_today)),
-    ):
-        rows = _cap(rows, name, cap)
-    rows = _cap(_shared(rows), "budget", _affordable(pl.col("left_total")))
-    alone = pl.when(pl.col("mode") == "propose").then(floor).otherwise(_without_approval())
-    capped = _cap(rows.with_columns(asked=pl.col("to")), "approval", _not_below(alone, approved))
-    paid = pl.all_horizontal(
-        (left.is_null() | (pl.col("extension") <= left + TOLERANCE)) for left in (left_today, pl.col("left_total"))
-    )
-    stays = pl.col("renewable") & (pl.col("to") == floor)
-    return capped.with_columns(
-        renewing=stays & paid,
-        bound_by=pl.when(stays & ~paid).then(pl.lit("budget")).otherwise("bound_by"),
-    )
+HOURS: Final = 1 / 3.6e9
+"""In a microsecond."""
 
 
-def _priced(facts: pl.DataFrame, now: datetime) -> pl.DataFrame:
-    since = pl.max_horizontal(pl.col("floor_expires_at"), pl.lit(now, TS))
-    extended = _hours(pl.col("raise_until") - since).clip(lower_bound=0.0)
-    return facts.with_columns(
-        unit_cost=_hours(pl.col("raise_until") - pl.lit(now, TS)) * pl.col("price_per_hour"),
-        extension=pl.when("ours").then(extended * pl.col("price_per_hour") * pl.col("floor")).otherwise(0.0),
-    )
+class Raised(NamedTuple):
+    """What comes of the wishes to raise, arrays of N."""
+
+    to: np.ndarray
+    """The floor to raise to now, or the floor as it is."""
+    asked: np.ndarray
+    """What it would be with every approval."""
+    bound_by: np.ndarray
+    """Reason: the cap that bound last."""
+    unit_cost: np.ndarray
+    """Money for a unit until the raise expires."""
+    extension: np.ndarray
+    """Money for the floor that was there, from when it would have expired."""
+    renewing: np.ndarray
+    """Whether the floor only stays for longer."""
 
 
-def _hours(duration: pl.Expr) -> pl.Expr:
-    return duration.dt.total_microseconds() / 3.6e9
+class _Climb:
+    """Floors on their way up: ``to`` begins as what is wanted, and each cap clamps it."""
+
+    def __init__(self, floor: np.ndarray, to: np.ndarray) -> None:
+        self.floor = floor
+        self.to = to
+        self.bound_by = np.zeros(len(to), dtype=np.int8)
+
+    def cap(self, reason: Reason, cap: np.ndarray) -> None:
+        """Clamps ``to``, but not below the floor; the last cap that lowered it is what bound."""
+        capped = np.minimum(self.to, np.maximum(cap, self.floor))
+        self.bound_by[capped < self.to] = reason
+        self.to = capped
 
 
-def _not_below(cap: pl.Expr, least: pl.Expr) -> pl.Expr:
-    """A cap raised to ``least``; a cap that is null stays null: it caps nothing."""
-    return pl.when(cap.is_not_null()).then(pl.max_horizontal(cap, least))
+def raise_(facts: Facts, wishes: Wishes, renewable: np.ndarray, now: int) -> Raised:
+    """How far each floor is raised at ``now``; ``renewable`` says which floors could do with longer."""
+    floor, observed = facts.floor, wishes.observed
+    approved = np.maximum(floor, facts.approved_floor)
+    unit_cost, extension = _prices(facts, wishes, now)
+    left_today = facts.budget_day - facts.cost_today
+
+    open_ = (wishes.frozen == Reason.NONE) & wishes.raising
+    small = (wishes.wanted - floor) < facts.dead_band * np.maximum(floor, 1)
+    cooling = facts.last_raised_at + facts.cooldown_up > now
+    share = np.ceil(facts.step_share * floor - TOLERANCE).astype(np.int64)
+
+    climb = _Climb(floor, np.where(open_, wishes.wanted, floor))
+    climb.cap(Reason.MAX, facts.max)
+    climb.cap(Reason.FAILURE, np.where(wishes.failing, floor, NO_CAP))
+    climb.cap(Reason.DEAD_BAND, np.where(small, np.maximum(observed, facts.min), NO_CAP))
+    # What a person approved need not cool down: the part that needed no approval acted a moment ago.
+    climb.cap(Reason.COOLDOWN, np.where(cooling, np.maximum(observed, approved), NO_CAP))
+    climb.cap(Reason.STEP, np.maximum(floor + np.maximum(share, facts.step_units), observed))
+    climb.cap(Reason.BUDGET, floor + _units_for(left_today - extension, unit_cost))
+    asks = np.where((climb.to > floor) | renewable, (climb.to - floor) * unit_cost + extension, 0.0)
+    left_total = _left_of_total(facts, wishes, asks)
+    climb.cap(Reason.BUDGET, floor + _units_for(left_total - extension, unit_cost))
+    asked = climb.to
+    unasked = floor + np.minimum(facts.approval_units, _units_for(facts.approval_cost, unit_cost))
+    climb.cap(Reason.APPROVAL, np.maximum(np.where(facts.propose, floor, unasked), approved))
+
+    stays = renewable & (climb.to == floor)
+    paid = _covers(left_today, extension) & _covers(left_total, extension)
+    climb.bound_by[stays & ~paid] = Reason.BUDGET
+    return Raised(climb.to, asked, climb.bound_by, unit_cost, extension, renewing=stays & paid)
 
 
-def _cap(rows: pl.DataFrame, name: str, cap: pl.Expr) -> pl.DataFrame:
-    """Clamp ``to`` to the cap, but not below the floor; the last cap that lowered it is what bound."""
-    capped = pl.min_horizontal(pl.col("to"), _not_below(cap, pl.col("floor")))
-    return rows.with_columns(
-        to=capped, bound_by=pl.when(capped < pl.col("to")).then(pl.lit(name)).otherwise("bound_by")
-    )
+def _prices(facts: Facts, wishes: Wishes, now: int) -> tuple[np.ndarray, np.ndarray]:
+    """``unit_cost`` and ``extension`` of :class:`Raised`."""
+    unit_cost = (wishes.raise_until - now) * HOURS * facts.price_per_hour
+    longer = np.maximum((wishes.raise_until - np.maximum(facts.floor_expires_at, now)) * HOURS, 0.0)
+    return unit_cost, np.where(wishes.ours, longer * facts.price_per_hour * facts.floor, 0.0)
 
 
-def _affordable(left: pl.Expr) -> pl.Expr:
-    """The highest floor whose raise fits what is left of a budget; null: no budget, or free units."""
-    return pl.col("floor") + _units_for(left - pl.col("extension"))
+def _units_for(money: np.ndarray, unit_cost: np.ndarray) -> np.ndarray:
+    """The most units whose raise fits the money; NO_CAP where money is NaN (no budget) and units are free."""
+    units = np.full(len(money), NO_CAP)
+    priced = np.flatnonzero(~np.isnan(money) & (unit_cost > 0))
+    if priced.size:
+        with np.errstate(over="ignore"):
+            most = np.floor(money[priced] / unit_cost[priced] + TOLERANCE)
+        units[priced] = np.clip(most, 0.0, MOST_UNITS).astype(np.int64)
+    return units
 
 
-def _units_for(money: pl.Expr) -> pl.Expr:
-    price = pl.when(pl.col("unit_cost") > 0).then("unit_cost")
-    return (money / price + TOLERANCE).floor().clip(0.0, MOST_UNITS).cast(pl.Int64)
-
-
-def _shared(rows: pl.DataFrame) -> pl.DataFrame:
-    """With ``left_total``: the total budget less what the targets before this one ask for.
+def _left_of_total(facts: Facts, wishes: Wishes, asks: np.ndarray) -> np.ndarray:
+    """The total budget less what the rows before each one ask for; NaN without one.
 
     The order is by need and then by name, and does not depend on how much anybody needs.
     """
-    ask = (pl.col("to") - pl.col("floor")) * pl.col("unit_cost") + pl.col("extension")
-    asks = pl.when((pl.col("to") > pl.col("floor")) | pl.col("renewable")).then(ask).otherwise(0.0)
-    left = pl.col("budget_total_day") - pl.col("cost_today_total").fill_null(0.0)
-    ordered = rows.sort("need_slot", "target")
-    return ordered.with_columns(left_total=left - (asks.cum_sum() - asks)).sort("target")
+    left = facts.budget_total_day - facts.cost_today_total
+    if np.isnan(left).all():
+        return left
+    order = np.argsort(wishes.start, kind="stable")
+    in_order = asks[order]
+    left[order] -= np.cumsum(in_order) - in_order
+    return left
 
 
-def _without_approval() -> pl.Expr:
-    """The highest floor that needs no approval; null: any."""
-    return pl.min_horizontal(
-        pl.col("floor") + pl.col("approval_units"), pl.col("floor") + _units_for(pl.col("approval_cost"))
-    )
+def _covers(left: np.ndarray, cost: np.ndarray) -> np.ndarray:
+    """Whether what is left of a budget pays for ``cost``; without a budget it does."""
+    return np.isnan(left) | (cost <= left + TOLERANCE)

@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "reject": "act",
     "pause": "act",
     "resume": "act",
+    "replay": "replay",
     "up": "serve",
 }
 """Command to the module beside this one that holds it; loaded only when it is called."""

@@ -3,47 +3,34 @@
 The models are those of the last refit, which must have learned from nothing inside the days replayed.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 import polars as pl
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 
 from persona_platform.cli.reading import Snapshot
-from persona_platform.frames import PLAN, conform
 from persona_platform.settings import Project
 from resources.frames import FrameStore
 from resources.warehouse import read_mart
 
 PLAN_EVERY: Final = 4
 """Slots between two plans of the replay: hourly, where the live platform plans each slot."""
-AHEAD_SLOTS: Final = 8
+AHEAD_SLOTS: Final = 5
 TRAINING: Final = timedelta(days=21)
 RESULT: Final = "replay/comparison"
-
-
-@dataclass(frozen=True)
-class PlansInForce:
-    """The newest plan made before an instant."""
-
-    plans: dict[datetime, pl.DataFrame]
-
-    def __call__(self, at: datetime) -> pl.DataFrame:
-        """PLAN in force at ``at``; an empty one before the first."""
-        known = [origin for origin in self.plans if origin <= at]
-        return self.plans[max(known)] if known else pl.DataFrame(schema=PLAN)
 
 
 def replay_last_days(project: Project, until: datetime, span: timedelta, console: Console) -> None:
     """Replays ``span`` before ``until`` and keeps scores and decisions as frames of ``replay/comparison``."""
     from assets.inputs import History
     from persona_platform.capacity.limits import limits_frame
-    from persona_platform.capacity.planning import Models, Sizing, plan_at
+    from persona_platform.capacity.planning import Models, Sizing
     from persona_platform.forecasting.demand import from_bytes
     from persona_platform.outlook.model import model_from_frames
-    from persona_platform.replay.engine import record
+    from persona_platform.replay.engine import Terms, record
+    from persona_platform.replay.forward import Walking, plans_with
     from persona_platform.replay.ours import WARM_UP, Ours
     from persona_platform.replay.policies import Clairvoyant, Reactive, ReactiveTuned
     from persona_platform.replay.scores import compare
@@ -65,29 +52,32 @@ def replay_last_days(project: Project, until: datetime, span: timedelta, console
         from_bytes(frames.read("forecasts/model")["model"][0]),
     )
     weights = frames.read("forecasts/combination", name="weights")
+    observed, lead_time = sizing.observed(history), timedelta(seconds=300)
     start = until - span - WARM_UP
-    steps = int((until - start) / slot)
-    plans = {}
-    for i in track(range(0, steps, PLAN_EVERY), "Replaying the last two days", console=console, transient=True):
-        origin = start + i * slot
-        made = plan_at(
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("Replaying the last two days", total=None)
+        plans = plans_with(
             models,
             weights,
             sizing,
             history,
-            origin=origin,
+            observed,
+            first=start,
+            origins=int((until - start) / slot),
             slots=AHEAD_SLOTS,
-            paths=settings.planning.paths,
-            seed=settings.project.seed,
+            walking=Walking(
+                routes="all",
+                plan_every=PLAN_EVERY,
+                paths=settings.planning.paths,
+                seed=settings.project.seed,
+            ),
+            progress=lambda done, of: progress.update(task, completed=done, total=of),
         )
-        plans[origin] = conform(made.plan, PLAN, "a replayed plan")
-    targets = configured_targets(ProjectResource(home=str(project.home)))
-    limits = limits_frame(targets)
-    lead_time = timedelta(seconds=300)
-    recording = record(sizing.observed(history), step=slot, lead_time=lead_time, scored_from=until - span)
+    limits = limits_frame(configured_targets(ProjectResource(home=str(project.home))))
+    recording = record(observed, step=slot, scored_from=until - span, terms=Terms(lead_time))
     prices = dict(limits.select("target", "price_per_hour").iter_rows())
-    ours = Ours(plan_at=PlansInForce(plans), limits=limits)
-    comparison = compare(recording, [Reactive(), ReactiveTuned(), Clairvoyant(), ours], prices)
+    policies = [Reactive(), ReactiveTuned(), Clairvoyant(), Ours([plans], limits)]
+    comparison = compare(recording, policies, prices)
     frames.write(
         RESULT,
         {

@@ -101,7 +101,7 @@ def outcome_rows(outcomes: pl.DataFrame) -> pl.DataFrame:
 
 def savings_rows(comparison) -> pl.DataFrame:  # noqa: ANN001 (replay.scores is imported late)
     """Ours as planned beside the three references, for all targets together and each."""
-    from persona_platform.replay.ours import AS_PLANNED
+    from persona_platform.replay.outcomes import AS_PLANNED
     from persona_platform.replay.scores import savings
 
     rows = savings(comparison, levels=()).filter(pl.col("basis") == AS_PLANNED)

@@ -53,8 +53,12 @@ def backtest(
                     f"{early['slot'][0]:%Y-%m-%d %H:%M} from origin {early['origin'][0]:%Y-%m-%d %H:%M}."
                 )
             found.append(rows)
-    actual = observed_maxima(observed, targets)
-    joined = pl.concat(found).join(actual, on=["target", "slot"])
+    return backtest_rows(pl.concat(found), observed, targets)
+
+
+def backtest_rows(demand: pl.DataFrame, observed: pl.DataFrame, targets: pl.DataFrame) -> pl.DataFrame:
+    """BACKTEST of rows of DEMAND: those whose window maximum was observed, beside it."""
+    joined = demand.join(observed_maxima(observed, targets), on=["target", "slot"])
     return conform(joined, BACKTEST, "backtest").sort("origin", "target", "slot", "route")
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import polars as pl
 
 from persona_platform.forecasting.backtest import BACKTEST
+from persona_platform.forecasting.demand import VALUES, DemandSeries
 from persona_platform.forecasting.quantiles import Floats, pinball
-from persona_platform.frames import COMBINATION, DEMAND, QUANTILE_COLUMNS, conform, empty
+from persona_platform.frames import COMBINATION, DEMAND, conform, empty
 
 BANDS: Final = (1, 4, 24, 96, 1_000_000)
 """Upper ends of the bands of leads, in slots from the origin (the slot at the origin has lead 0)."""
@@ -23,7 +24,6 @@ LEARNED: Final = ("mixture", "direct")
 
 _FOLDS: Final = 8.0  # origins that weigh as much as the belief in the plain average
 _GRID: Final = 10  # weights are tried in tenths
-_VALUES: Final = ("mean", *QUANTILE_COLUMNS, "q_kappa")
 
 
 def combination_weights(backtest: pl.DataFrame, *, slot: timedelta) -> pl.DataFrame:
@@ -146,8 +146,29 @@ def combine(demand: pl.DataFrame, weights: pl.DataFrame, slot: timedelta) -> pl.
         .agg(
             pl.lit("combined").alias("route"),
             pl.col("kappa").first(),
-            *((pl.col(name) * share).sum() for name in _VALUES),
+            *((pl.col(name) * share).sum() for name in VALUES),
         )
         .select(list(DEMAND))
     )
     return pl.concat([routes, combined])
+
+
+def combine_series(demand: DemandSeries, weights: pl.DataFrame) -> Floats:
+    """:func:`combine` for many origins: (targets, origins, slots, VALUES), NaN where no route has a forecast."""
+    known = conform(weights, COMBINATION, "combination")
+    table = {(row[0], row[1], row[2]): row[3] for row in known.iter_rows()}
+    routes = list(demand.values)
+    stacked = np.stack([demand.values[route] for route in routes])
+    slots = stacked.shape[3]
+    bands = [next(end for end in BANDS if lead <= end) for lead in range(slots)]
+    weight = np.array(
+        [[[table.get((name, band, route), 0.0) for band in bands] for name in demand.targets] for route in routes]
+    ).reshape(len(routes), len(demand.targets), 1, slots)
+    there = ~np.isnan(stacked[..., 0])
+    learned = np.array([route in LEARNED for route in routes], dtype=np.float64)[:, None, None, None]
+    share = there * weight
+    share = np.where(share.sum(axis=0) > 0, share, there * learned)
+    share = np.where(share.sum(axis=0) > 0, share, there)
+    total = share.sum(axis=0)
+    summed = (share[..., None] * np.nan_to_num(stacked)).sum(axis=0)
+    return np.where(total[..., None] > 0, summed / np.maximum(total, 1e-300)[..., None], np.nan)

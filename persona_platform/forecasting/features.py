@@ -50,6 +50,8 @@ class Past:
     periods: tuple[int, ...]  # in steps, shortest first
     facts: DayFacts
     influences: Influences = NO_INFLUENCES
+    memory: int | None = None  # steps that a level looks back on; None: the whole history
+    causal: bool = False  # a level knows nothing later than its position: for panels longer than what is forecast from
 
     @cached_property
     def maxima(self) -> Floats:
@@ -72,10 +74,11 @@ class Past:
         width = max((*self.periods, 24))
         absolute = replace(panel, values=np.abs(panel.values))
         recent, _ = trailing(absolute, width)
-        ever, _ = trailing(absolute, int(max(panel.lengths, default=1)))
-        # Before its first use a series is at nothing: a millionth of what it comes to keeps ratios finite.
-        size = _LEAST * ever[panel.offsets[1:] - 1] if ever.size else ever
-        level = np.fmax(np.fmax(recent, _FLOOR * ever), np.repeat(size, panel.lengths))
+        ever, _ = trailing(absolute, self.memory or int(max(panel.lengths, default=1)))
+        level = np.fmax(recent, _FLOOR * ever)
+        if not self.causal and ever.size:
+            # Before its first use a series is at nothing: a millionth of what it comes to keeps ratios finite.
+            level = np.fmax(level, np.repeat(_LEAST * ever[panel.offsets[1:] - 1], panel.lengths))
         return np.where(level > 0, level, 1.0)
 
     @cached_property

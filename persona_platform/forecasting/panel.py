@@ -129,17 +129,20 @@ def trailing(panel: Panel, width: int) -> tuple[Floats, Floats]:
     """Mean and deviation over the last `width` positions up to and with each; NaN where none was read."""
     read = ~np.isnan(panel.values)
     owner = panel.owner()
-    # Running sums go over all series at once: at one size each, none costs its neighbours digits.
     size = np.zeros(len(panel.ids))
     np.maximum.at(size, owner[read], np.abs(panel.values[read]))
     size = np.where(size > 0, size, 1.0)[owner]
     filled = np.where(read, panel.values, 0.0) / size
-    first = np.maximum(panel.positions() - width + 1, 0) + np.repeat(panel.offsets[:-1], panel.lengths)
-    end = np.arange(1, panel.values.size + 1)
+    first = np.maximum(panel.positions() - width + 1, 0)
+    begins, ends = panel.offsets[:-1], panel.offsets[1:]
 
     def over_window(along: NDArray) -> Floats:
-        total = np.concatenate([[0.0], np.cumsum(along)])
-        return total[end] - total[first]
+        # Each series has its own running sum: in a common one a large series costs its neighbours digits.
+        result = np.empty(along.size)
+        for begin, end in zip(begins, ends, strict=True):
+            total = np.concatenate([[0.0], np.cumsum(along[begin:end])])
+            result[begin:end] = total[1:] - total[first[begin:end]]
+        return result
 
     count = over_window(read)
     safe = np.maximum(count, 1.0)

@@ -25,6 +25,7 @@ BOUND = {
     "mode": "the target is only observed",
     "stale": "the input was too old",
     "history": "too little history yet",
+    "unsuitable": "acting on the forecast was not worth it on held-out days",
     "max": "held at the target's maximum",
     "failure": "waiting after a failed write",
     "dead_band": "too small a change",
@@ -68,9 +69,9 @@ def percent(share: float | None) -> str:
         return DASH
     value = 100 * share
     size = abs(value)
-    if size == 0 or size >= 10:
+    if size == 0 or size >= 9.95:
         return f"{value:.0f} %"
-    return f"{value:.1f} %" if size >= 1 else f"{value:.2f} %" if size >= 0.01 else "< 0.01 %"
+    return f"{value:.1f} %" if size >= 0.995 else f"{value:.2f} %" if size >= 0.01 else "< 0.01 %"
 
 
 def likelihood(probability: float | None) -> str:

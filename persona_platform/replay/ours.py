@@ -1,43 +1,79 @@
-"""Our own policy in replay: the live plan and ``decide``, with the replay's own inventory and ledger.
+"""Our own policy in replay: the live plans and the live decision, with the replay's own inventory and ledger.
 
-Nothing is decided here. At each step this module says what a live tick would have seen (inventory, ledger
-view, plan), calls ``decide`` and keeps the floor that results; the autoscaler above the floor holds the
-last reading.
+Nothing is decided here. At each step this module says what a live tick would have seen (inventory, ledger's
+view, plan), asks :func:`~persona_platform.capacity.settle.settle`, which is what ``decide()`` asks live, and keeps
+the floors that result; the autoscaler above the floor holds the last reading.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from statistics import NormalDist
+from typing import Final
 
 import numpy as np
 import polars as pl
 
-from persona_platform.capacity.decide import decide, due
-from persona_platform.capacity.sizing import whole_units
+from persona_platform.capacity.facts import NO_CAP, NONE, SECOND, Facts, planned
+from persona_platform.capacity.gathering import gather
+from persona_platform.capacity.plan_series import NO_ROW, PlanSeries
+from persona_platform.capacity.reasons import REASONS, Reason
+from persona_platform.capacity.settle import performed, settle
 from persona_platform.errors import InputError
-from persona_platform.frames import ACTIONS, INVENTORY, LEDGER_VIEW, LIMITS, PLAN, TS, conform, empty
-from persona_platform.replay.engine import Recording
-from persona_platform.replay.policies import whole
+from persona_platform.frames import INVENTORY, LEDGER_VIEW, LIMITS, PLAN, TS, conform, empty
+from persona_platform.replay.outcomes import AS_PLANNED
+from persona_platform.replay.policies import Policy, whole
+from persona_platform.replay.recording import Recording
 
-PlanAt = Callable[[datetime], pl.DataFrame]
-"""The PLAN frame that was in force at an instant, made from nothing that was not known then."""
 
-Decide = Callable[[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame, datetime], pl.DataFrame]
-"""``capacity.decide.decide``: (plan, inventory, ledger_view, limits, now) to ACTIONS."""
+@dataclass(frozen=True)
+class Setting:
+    """One way of running ours, all of them knobs that a user has.
 
-AS_PLANNED = "as planned"
-"""The setting that changes nothing: each target at its own kappa."""
+    Attributes:
+        kappa: quantile of demand that the floor stands at; None: each target's own.
+        margin: times that quantile.
+        least: quantile of the training demand below which the floor never goes (the limits' ``min``); None: theirs.
+    """
 
-KAPPAS = (0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999)
+    kappa: float | None = None
+    margin: float = 1.0
+    least: float | None = None
 
-WARM_UP = timedelta(hours=2)
+    @property
+    def name(self) -> str:
+        """As in the comparison's ``setting`` column."""
+        parts = [AS_PLANNED if self.kappa is None else f"kappa {self.kappa:g}"]
+        parts += [f"times {self.margin:g}"] if self.margin != 1 else []
+        parts += [f"floor P{100 * self.least:g}"] if self.least is not None else []
+        return ", ".join(parts)
+
+
+KAPPAS: Final = (0.5, 0.65, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995, 0.999, 0.9999)
+
+SWEEP: Final = (
+    Setting(),
+    *(Setting(kappa) for kappa in KAPPAS),
+    # Times the highest quantile: what no quantile of a short history reaches.
+    *(Setting(KAPPAS[-1], margin=margin) for margin in (1.25, 1.6)),
+    # A floor under the forecast, against rises that nothing foretells; the tuned reactive policy has one too.
+    *(Setting(kappa, least=least) for least in (0.5, 0.75, 0.9, 0.97) for kappa in (0.5, 0.8, 0.95, 0.99, 0.999)),
+)
+"""What is swept; all of it is picked in hindsight, as for every policy."""
+
+WARM_UP: Final = timedelta(hours=2)
 """Floors take some steps and cooldowns to build; a start from nothing would be scored otherwise."""
 
-NO_MAXIMUM = 1_000_000_000
-"""Units. A target without a maximum can only be observed live; replay asks what acting would have done."""
+_US: Final = timedelta(microseconds=1)
+_SET: Final = ("target", "floor")
 
-_PLAN_QUANTILES = {"q50": 0.5, "q90": 0.9, "q95": 0.95, "q99": 0.99}
+
+@dataclass(frozen=True)
+class Bare:
+    """What ``ours`` is without its limits: floors follow the plan at once, whatever their step, band or cooldown."""
+
+    step_units: int = 1_000_000_000
+    dead_band: float = 0.0
+    cooldown_s: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,251 +81,238 @@ class Walk:
     """What a walk over the recording decided.
 
     Attributes:
-        desired: (settings, targets, steps) whole units asked for: floor and last reading.
-        floor: (settings, targets, steps) the floor in force.
-        actions: the ACTIONS performed and the columns ``setting`` and ``decided_at``, in order of time.
+        desired: (settings, targets, walked steps) int32 units asked for: floor and last reading.
+        floor: the same shape, the floor in force.
         bound: setting, target, bound_by, steps: how often each limit kept the floor from what was wanted.
     """
 
     desired: np.ndarray
     floor: np.ndarray
-    actions: pl.DataFrame
     bound: pl.DataFrame
 
 
 @dataclass(frozen=True)
 class Ours:
-    """max(floor, last reading after the lead), the floor from plan and ``decide``.
+    """max(floor, last reading after the lead), the floor from the plans and the live decision.
 
-    The limits are the target's own with mode act, approvals at once and no budget. ``kappas`` sweeps the
-    quantile of demand that the floor stands at, on top of the plan as it is.
+    The limits are the target's own with mode act, approvals at once and no budget; a target without a maximum can
+    only be observed live, and replay asks what acting would have done.
 
     Attributes:
-        plan_at: gives the plan in force at a step's start.
+        plans: of one stretch after another, covering the scored steps; what comes before the first is not planned.
         limits: LIMITS rows of at least the recording's targets.
-        kappas: quantiles to sweep besides :data:`AS_PLANNED`.
-        decide: the live function.
+        sweep: the settings.
+        bare: what the limits are replaced by, None for the targets' own.
+        above: what the user's own autoscaler asks for above the floor, its first setting; None: the last reading.
+        name: as in the comparison.
     """
 
-    plan_at: PlanAt
+    plans: Sequence[PlanSeries]
     limits: pl.DataFrame
-    kappas: tuple[float, ...] = KAPPAS
-    decide: Decide = decide
-    name: str = field(default="ours")
+    sweep: tuple[Setting, ...] = SWEEP
+    bare: Bare | None = None
+    above: Policy | None = None
+    name: str = "ours"
 
     def settings(self, recording: Recording) -> list[str]:  # noqa: ARG002
         """A name for each setting of the sweep."""
-        return [AS_PLANNED, *(f"kappa {kappa:g}" for kappa in self.kappas)]
+        return [setting.name for setting in self.sweep]
 
     def desired(self, recording: Recording) -> np.ndarray:
-        """(settings, targets, steps) whole units asked for."""
+        """(settings, targets, walked steps) int32 units asked for."""
         return self.walk(recording).desired
 
     def walk(self, recording: Recording) -> Walk:
-        """Walks the recording forward, one ``decide`` a step for all settings and targets.
+        """Walks the recording forward, one decision a step for all settings and targets."""
+        settings = self.settings(recording)
+        world = _World(recording, self.sweep, self._guards(recording.targets))
+        shape = (len(settings), len(recording.targets), recording.walked_steps)
+        desired, floors = np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=np.int32)
+        bound = np.zeros((len(REASONS), world.rows), dtype=np.int64)
+        held = None if self.above is None else self.above.desired(recording)[0]
+        planned_steps = self._steps(recording)
+        upcoming = next(planned_steps, None)
+        for walked in range(recording.walked_steps):
+            step = recording.walked_from + walked
+            world.advance(step)
+            if upcoming is not None and upcoming.step == step:
+                reasons = world.decide(upcoming)
+                bound[reasons, np.arange(world.rows)] += 1
+                upcoming = next(planned_steps, None)
+            floors[:, :, walked] = world.floor.reshape(shape[:2])
+            above = whole(world.reading) if held is None else held[:, walked]
+            desired[:, :, walked] = np.maximum(floors[:, :, walked], above)
+        return Walk(desired, floors, _bound(bound, settings, recording.targets))
 
-        Before the scored part nothing is planned but for :data:`WARM_UP`, in which the floors are built.
-        """
-        rows = [(s, t) for s in self.settings(recording) for t in recording.targets]
-        state = _State(recording, len(rows) // max(1, len(recording.targets)))
-        names = pl.DataFrame(rows, schema={"setting": pl.String, "target": pl.String}, orient="row")
-        names = names.with_columns(row=pl.concat_str("setting", "target", separator="|"))
-        limits = _replay_limits(self.limits, names)
-        taken: list[pl.DataFrame] = []
-        first = recording.scored_from - recording.lead_steps - WARM_UP // recording.step
-        for step in range(recording.steps):
-            now = recording.at(step)
-            state.advance(step)
-            if step < first:
-                state.act(step, empty(ACTIONS), names["row"], now)
-                continue
-            plan = self._plans(self.plan_at(now), names)
-            actions = self.decide(
-                plan, state.inventory(names["row"], now), state.ledger_view(names["row"]), limits, now
-            )
-            performed = due(actions).filter(pl.col("act_at") <= now)
-            state.act(step, performed, names["row"], now)
-            taken.append(actions.with_columns(decided_at=pl.lit(now, dtype=TS)))
-        rows = _actions(taken, names)
-        bound = rows.filter(~pl.col("bound_by").is_in(["none", "renewal"]))
-        return Walk(
-            state.desired,
-            state.floors,
-            due(rows),
-            bound.group_by("setting", "target", "bound_by").agg(steps=pl.col("decided_at").n_unique()),
-        )
+    def _guards(self, targets: Sequence[str]) -> pl.DataFrame:
+        """The targets' limits, in mode act, approved at once, without budget."""
+        known = conform(self.limits, LIMITS, "limits in replay")
+        if missing := sorted(set(targets) - set(known["target"])):
+            raise InputError(f"Replay needs limits for every target; {', '.join(missing)} has none.")
+        order = pl.DataFrame({"target": targets}, schema={"target": pl.String})
+        never = ("budget_day", "budget_total_day", "approval_units", "approval_cost")
+        freed = {name: pl.lit(None, LIMITS[name]) for name in never}
+        if self.bare is not None:
+            freed |= {
+                "step_units": pl.lit(self.bare.step_units),
+                "dead_band": pl.lit(self.bare.dead_band),
+                "cooldown_up_s": pl.lit(self.bare.cooldown_s),
+                "cooldown_down_s": pl.lit(self.bare.cooldown_s),
+            }
+        rows = order.join(known, on="target", how="left", maintain_order="left")
+        freed |= {"mode": pl.lit("act"), "act_unsuitable": pl.lit(value=True)}
+        return conform(rows.with_columns(**freed), LIMITS, "limits in replay")
 
-    def _plans(self, plan: pl.DataFrame, names: pl.DataFrame) -> pl.DataFrame:
-        """The plan once for each setting, its ``needed`` moved to the setting's kappa."""
-        known = pl.col("target").is_in(names["target"].unique().to_list())
-        plan = conform(plan, PLAN, "the plan in replay").filter(known)
-        swept = [plan.with_columns(target=pl.lit(f"{AS_PLANNED}|") + pl.col("target"))]
-        for kappa in self.kappas:
-            at_kappa = pl.max_horizontal(_quantile(kappa), pl.col("mean"))
-            swept.append(
-                plan.with_columns(
-                    target=pl.lit(f"kappa {kappa:g}|") + pl.col("target"),
-                    kappa=pl.lit(kappa),
-                    needed=whole_units(at_kappa),
-                )
-            )
-        return pl.concat(swept)
+    def _steps(self, recording: Recording) -> "Iterator[_Step]":
+        """What is planned at each step, from :data:`WARM_UP` before the scored part on."""
+        first = recording.scored_from - recording.lead_steps - -(-WARM_UP // recording.step)
+        for plans in self.plans:
+            if plans.slot != recording.step:
+                raise InputError(f"Plans in slots of {plans.slot} do not fit a replay in steps of {recording.step}.")
+            own = plans if plans.targets == recording.targets else plans.part(recording.targets)
+            needed = self._needed(own)
+            begin = round((own.first - recording.start) / recording.step)
+            for number in range(own.origins):
+                if max(first, 0) <= begin + number < recording.steps:
+                    yield _Step(begin + number, own, number, needed[:, :, number])
 
-
-def _quantile(kappa: float) -> pl.Expr:
-    """The kappa quantile from the plan's four, straight between them on the scale of the normal's quantiles.
-
-    Beyond q99 the line from q95 to q99 goes on; below q50 that from q50 to q90.
-    """
-    z = [NormalDist().inv_cdf(level) for level in _PLAN_QUANTILES.values()]
-    at = NormalDist().inv_cdf(kappa)
-    upper = min(max(int(np.searchsorted(z, at)), 1), len(z) - 1)
-    share = (at - z[upper - 1]) / (z[upper] - z[upper - 1])
-    low, high = list(_PLAN_QUANTILES)[upper - 1 : upper + 1]
-    return pl.col(low) + share * (pl.col(high) - pl.col(low))
-
-
-def _replay_limits(limits: pl.DataFrame, names: pl.DataFrame) -> pl.DataFrame:
-    """The targets' limits, one row a setting and target, in mode act, approved at once, without budget."""
-    known = conform(limits, LIMITS, "limits in replay")
-    missing = set(names["target"]) - set(known["target"])
-    if missing:
-        raise InputError(f"Replay needs limits for every target; {', '.join(sorted(missing))} has none.")
-    rows = names.join(known, on="target", how="left", maintain_order="left")
-    return rows.select(
-        target="row",
-        provisioner="provisioner",
-        mode=pl.lit("act"),
-        min="min",
-        max=pl.col("max").fill_null(NO_MAXIMUM),
-        **{
-            name: pl.lit(None, dtype=LIMITS[name])
-            for name in ("budget_day", "budget_total_day", "approval_units", "approval_cost")
-        },
-        **{
-            name: pl.col(name)
-            for name in LIMITS
-            if name not in {"target", "provisioner", "mode", "min", "max", "budget_day", "budget_total_day"}
-            and not name.startswith("approval_")
-        },
-    ).select(list(LIMITS))
-
-
-class _State:
-    """What the replayed world looks like at a step: sizes asked for so far, floors, and when they changed."""
-
-    def __init__(self, recording: Recording, settings: int) -> None:
-        shape = (settings, len(recording.targets), recording.steps)
-        self.recording = recording
-        self.desired = np.zeros(shape, dtype=np.int64)
-        self.floors = np.zeros(shape, dtype=np.int64)
-        self.reading = np.zeros(shape[1])  # the last one that was read
-        self.fresh = np.full(shape[1], np.nan)  # that of the step before, NaN where unread
-        rows = settings * shape[1]
-        self.usable = np.zeros(rows, dtype=np.int64)
-        self.total = np.zeros(rows, dtype=np.int64)
-        self.floor = np.zeros(rows, dtype=np.int64)
-        self.total_raised: list[datetime | None] = [None] * rows
-        self.raised: list[datetime | None] = [None] * rows
-        self.lowered: list[datetime | None] = [None] * rows
-        self.expires: list[datetime | None] = [None] * rows
-        self.cost_today = np.zeros(rows)
-
-    def advance(self, step: int) -> None:
-        """Takes in the reading of the step before, readies what has booted, drops floors that expired."""
-        now = self.recording.at(step)
-        if step:
-            self.fresh = self.recording.demand[:, step - 1]
-            self.reading = np.where(np.isnan(self.fresh), self.reading, self.fresh)
-            first = max(0, step - self.recording.lead_steps)
-            asked = self.desired[..., first:step] if first < step else self.desired[..., step - 1 : step]
-            self.usable = asked.min(axis=-1).ravel()
-        for row, expires in enumerate(self.expires):
-            if expires is not None and expires <= now:
-                self.floor[row], self.expires[row] = 0, None
-        if now.date() != (now - self.recording.step).date():
-            self.cost_today[:] = 0.0
-
-    def inventory(self, rows: pl.Series, now: datetime) -> pl.DataFrame:
-        """INVENTORY as a live observation at ``now`` would give it."""
-        booting = self.total - self.usable
-        lead = self.recording.lead_steps * self.recording.step
-        ready = [at + lead if at and b else None for at, b in zip(self.total_raised, booting, strict=True)]
-        observed = np.tile(self.fresh, len(rows) // max(1, len(self.fresh)))
-        return pl.DataFrame(
-            {
-                "inventory_id": pl.repeat("replay", len(rows), dtype=pl.String, eager=True),
-                "target": rows,
-                "observed_at": pl.repeat(now, len(rows), dtype=TS, eager=True),
-                "usable": self.usable,
-                "booting": booting,
-                "ready_at": pl.Series(ready, dtype=TS),
-                "floor": self.floor,
-                "observed_demand": pl.Series(observed, dtype=pl.Float64).fill_nan(None),
-            },
-            schema=INVENTORY,
-        )
-
-    def ledger_view(self, rows: pl.Series) -> pl.DataFrame:
-        """LEDGER_VIEW of a ledger that had learned the replayed lead time, in whole steps."""
-        count, count_of_targets = len(rows), self.desired.shape[1]
-        lead = (self.recording.lead_steps * self.recording.step).total_seconds()
-        return pl.DataFrame(
-            {
-                "target": rows,
-                "paused": pl.repeat(value=False, n=count, dtype=pl.Boolean, eager=True),
-                "last_raised_at": pl.Series(self.raised, dtype=TS),
-                "last_lowered_at": pl.Series(self.lowered, dtype=TS),
-                "last_failed_at": pl.Series([None] * count, dtype=TS),
-                "cost_today": self.cost_today,
-                "cost_today_total": self.cost_today.reshape(self.desired.shape[:2]).sum(1).repeat(count_of_targets),
-                "lead_time_s": np.full(count, lead),
-                "approved_floor": pl.Series([None] * count, dtype=pl.Int64),
-                "floor_expires_at": pl.Series(self.expires, dtype=TS),
-            },
-            schema=LEDGER_VIEW,
-        )
-
-    def act(self, step: int, due: pl.DataFrame, rows: pl.Series, now: datetime) -> None:
-        """Writes the floors of the due actions and asks for the larger of floor and last reading."""
-        at = {name: i for i, name in enumerate(rows)} if not due.is_empty() else {}
-        for action in due.iter_rows(named=True):
-            row = at[action["target"]]
-            if action["to_floor"] > self.floor[row]:
-                self.raised[row] = now
-            elif action["to_floor"] < self.floor[row]:
-                self.lowered[row] = now
-            self.floor[row], self.expires[row] = action["to_floor"], action["expires_at"]
-            self.cost_today[row] += action["cost"] or 0.0
-        reading = np.tile(whole(self.reading), len(rows) // max(1, len(self.reading)))
-        total = np.maximum(self.floor, reading)
-        for row in np.flatnonzero(total > self.total):
-            self.total_raised[row] = now
-        self.total = total
-        self.desired[..., step] = total.reshape(self.desired.shape[:2])
-        self.floors[..., step] = self.floor.reshape(self.desired.shape[:2])
-
-
-def _actions(taken: list[pl.DataFrame], names: pl.DataFrame) -> pl.DataFrame:
-    """What decide returned, its rows named by setting and target again."""
-    if not taken:
-        return empty({**ACTIONS, "setting": pl.String, "decided_at": TS})
-    frame = pl.concat(taken, how="vertical_relaxed").rename({"target": "row"}).join(names, on="row", how="left")
-    return frame.select(*ACTIONS, "setting", "decided_at")
+    def _needed(self, plans: PlanSeries) -> np.ndarray:
+        """(settings, targets, origins, slots) units, NONE where the plan has no row."""
+        at_kappa = {kappa: plans.needed(kappa) for kappa in {setting.kappa for setting in self.sweep}}
+        needed = np.stack([at_kappa[setting.kappa] for setting in self.sweep]) if self.sweep else np.zeros((0, 0, 0, 0))
+        margin = np.array([setting.margin for setting in self.sweep]).reshape(-1, 1, 1, 1)
+        needed = np.where((needed == NO_ROW) | (margin == 1), needed, whole(needed * margin))
+        return np.where(needed == NO_ROW, NONE, needed)
 
 
 @dataclass(frozen=True)
-class Walked:
-    """A walk that was already made, as a policy: whoever needs its actions too need not walk twice."""
+class _Step:
+    """A step and the plan in force at it."""
 
-    ours: Ours
-    walk: Walk
-    name: str = "ours"
+    step: int
+    plans: PlanSeries
+    number: int
+    needed: np.ndarray  # (settings, targets, slots)
 
-    def settings(self, recording: Recording) -> list[str]:
-        """A name for each setting of the sweep."""
-        return self.ours.settings(recording)
 
-    def desired(self, recording: Recording) -> np.ndarray:  # noqa: ARG002
-        """(settings, targets, steps) whole units asked for."""
-        return self.walk.desired
+class _World:
+    """What the replayed world looks like at a step; rows are settings times targets, settings outermost."""
+
+    def __init__(self, recording: Recording, sweep: Sequence[Setting], guards: pl.DataFrame) -> None:
+        self.recording, self.settings = recording, len(sweep)
+        self.rows = self.settings * len(recording.targets)
+        self.now = 0
+        self.width = recording.step // _US
+        self.reading = last_read(recording.demand[:, : recording.walked_from])
+        self.fresh = np.full(len(recording.targets), np.nan)  # that of the step before, NaN where unread
+        self.facts = self._nothing_done_yet(guards, sweep)
+
+    def _nothing_done_yet(self, guards: pl.DataFrame, sweep: Sequence[Setting]) -> Facts:
+        """The facts before the first decision, one row a setting and target: limits, no floor, no past, no plan."""
+        targets = self.recording.targets
+        inventory = pl.DataFrame({"target": targets}, schema={"target": pl.String}).select(
+            target="target", floor=pl.lit(0), **{name: pl.lit(None) for name in INVENTORY if name not in _SET}
+        )
+        start = self.recording.start
+        names, of_targets = gather(
+            empty(PLAN), inventory, empty(LEDGER_VIEW), guards, now=start, width=self.recording.step
+        )
+        place = {name: i for i, name in enumerate(names)}
+        order = np.array([place[name] for name in targets], dtype=np.int64)
+        tiled = {field.name: self._tiled(getattr(of_targets, field.name)[order]) for field in fields(Facts)}
+        # Live, a target without a maximum is observed only; here any large number is none.
+        tiled["max"] = np.minimum(tiled["max"], NO_CAP - 1)
+        tiled["min"] = np.maximum(tiled["min"], _least(self.recording, sweep).ravel())
+        tiled["lead"] = np.full(self.rows, self.recording.lead_steps * self.width)
+        return Facts(**tiled)
+
+    @property
+    def floor(self) -> np.ndarray:
+        """(rows,) the floors in force."""
+        return self.facts.floor
+
+    def advance(self, step: int) -> None:
+        """Takes in the reading of the step before and drops the floors that expired."""
+        if step:
+            self.fresh = self.recording.demand[:, step - 1]
+            self.reading = np.where(np.isnan(self.fresh), self.reading, self.fresh)
+        self.now = _microseconds(self.recording.at(step))
+        lapsed = (self.facts.floor_expires_at != NONE) & (self.facts.floor_expires_at <= self.now)
+        if lapsed.any():
+            self.facts = replace(
+                self.facts,
+                floor=np.where(lapsed, 0, self.facts.floor),
+                floor_expires_at=np.where(lapsed, NONE, self.facts.floor_expires_at),
+            )
+
+    def decide(self, planned_step: _Step) -> np.ndarray:
+        """Decides as a live tick would, performs what is due, and gives each row's Reason."""
+        plans, number = planned_step.plans, planned_step.number
+        needed = planned_step.needed.reshape(self.rows, -1)
+        slots = self.now + self.width * np.arange(needed.shape[1])
+        wanted = planned(needed, slots, self.facts.lead, now=self.now, width=self.width)
+        here = np.full(self.rows, self.now)
+        facts = replace(
+            self.facts,
+            observed_at=here,
+            observed_demand=self._tiled(self.fresh),
+            needed=wanted.needed,
+            hold_needed=wanted.hold_needed,
+            need_slot=wanted.need_slot,
+            origin=here,
+            data_until=self._tiled(plans.data_until_us[:, number]),
+            history=self._tiled(plans.history_s[:, number] * SECOND),
+            cycle=self._tiled(plans.cycle_s[:, number] * SECOND),
+        )
+        done = performed(settle(facts, self.now, self.width))
+        self.facts = replace(
+            self.facts,
+            floor=done.floor,
+            floor_expires_at=done.expires_at,
+            last_raised_at=np.where(done.raised, self.now, self.facts.last_raised_at),
+            last_lowered_at=np.where(done.lowered, self.now, self.facts.last_lowered_at),
+        )
+        return done.bound_by
+
+    def _tiled(self, of_targets: np.ndarray) -> np.ndarray:
+        return np.tile(of_targets, self.settings)
+
+
+def _least(recording: Recording, sweep: Sequence[Setting]) -> np.ndarray:
+    """(settings, targets) units below which a setting's floors never go: a quantile of the training demand."""
+    training = recording.demand[:, : recording.scored_from]
+    least = np.zeros((len(sweep), len(training)), dtype=np.int64)
+    read = ~np.isnan(training).all(axis=1) if training.shape[1] else np.zeros(len(training), dtype=bool)
+    for row, setting in enumerate(sweep):
+        if setting.least is not None and read.any():
+            least[row, read] = whole(np.nanquantile(training[read], setting.least, axis=1))
+    return least
+
+
+def last_read(demand: np.ndarray) -> np.ndarray:
+    """(targets,) the last reading of each, 0 where there is none."""
+    if not demand.shape[1]:
+        return np.zeros(len(demand))
+    at = np.where(np.isnan(demand), -1, np.arange(demand.shape[1])).max(axis=1)
+    return np.where(at >= 0, demand[np.arange(len(demand)), at], 0.0)
+
+
+def _bound(bound: np.ndarray, settings: Sequence[str], targets: Sequence[str]) -> pl.DataFrame:
+    """setting, target, bound_by, steps of the reasons that kept a floor from what was wanted."""
+    told = [code for code in Reason if code not in (Reason.NONE, Reason.RENEWAL)]
+    counts = bound[told]
+    code, row = np.nonzero(counts)
+    setting, target = np.divmod(row, max(1, len(targets)))
+    return pl.DataFrame(
+        {
+            "setting": [settings[i] for i in setting],
+            "target": [targets[i] for i in target],
+            "bound_by": [REASONS[told[i]] for i in code],
+            "steps": counts[code, row],
+        },
+        schema={"setting": pl.String, "target": pl.String, "bound_by": pl.String, "steps": pl.Int64},
+    )
+
+
+def _microseconds(moment: datetime) -> int:
+    return int(pl.Series([moment]).cast(TS).to_physical()[0])

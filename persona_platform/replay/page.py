@@ -9,7 +9,7 @@ STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; background: #fff; color: #22303c; line-height: 1.55; font-size: 16px;
   font-family: -apple-system, 'Segoe UI', Roboto, Arial, 'Liberation Sans', sans-serif; }
-main { max-width: 908px; margin: 0 auto; padding: 40px 24px 80px; }
+main { max-width: 908px; margin: 0 auto; padding: 40px 24px 80px; overflow-wrap: break-word; }
 h1 { font-size: 30px; line-height: 1.2; margin: 0 0 6px; letter-spacing: -0.01em; }
 h2 { font-size: 22px; line-height: 1.3; margin: 56px 0 8px; padding-top: 20px;
   border-top: 1px solid #dfe4e8; }
@@ -32,9 +32,23 @@ th { text-align: left; font-weight: 600; color: #44505b; border-bottom: 2px soli
 td { border-bottom: 1px solid #e8ebee; padding: 8px 14px 8px 0; vertical-align: top; }
 th.n, td.n { text-align: right; font-variant-numeric: tabular-nums; }
 td.n, td.w { white-space: nowrap; }
-td:first-child { min-width: 8em; }
+td:first-child { min-width: 8em; overflow-wrap: anywhere; }
 th:last-child, td:last-child { padding-right: 0; }
 td small { color: #66717c; font-size: 13px; }
+tr.below td { padding-top: 0; } tr:has(+ tr.below) td { border-bottom: 0; padding-bottom: 2px; }
+tr.below div { position: sticky; left: 0; max-width: min(52em, calc(100vw - 48px)); color: #55606b; font-size: 14px; }
+.bad { color: #b3261e; } .good { color: #1d6b41; }
+.answer { font-size: 24px; line-height: 1.3; font-weight: 600; margin: 24px 0 8px; max-width: none; }
+.key { display: flex; flex-wrap: wrap; gap: 4px 20px; margin: 0 0 8px; padding: 0; list-style: none;
+  color: #44505b; font-size: 14px; }
+.key svg { display: inline-block; vertical-align: middle; margin-right: 7px; }
+.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(340px, 100%), 1fr)); gap: 24px 20px; }
+.three { grid-template-columns: repeat(auto-fit, minmax(min(250px, 100%), 1fr)); }
+.small { color: #55606b; font-size: 14px; margin: 4px 0 8px; padding: 0; list-style: none; }
+.facts + .note { margin-top: 16px; }
+.on-narrow { display: none; }
+@media (max-width: 620px) { .on-narrow { display: block; } .on-wide { display: none; }
+  main { padding: 24px 16px 56px; } h1 { font-size: 26px; } .broad table { min-width: 38em; } }
 .none { color: #66717c; font-style: italic; }
 .note { background: #fff7e8; border-left: 3px solid #e0a12e; padding: 8px 14px; max-width: none; }
 footer { margin-top: 56px; padding-top: 16px; border-top: 1px solid #dfe4e8;
@@ -73,12 +87,12 @@ def text(words: object) -> str:
 
 def paragraph(words: str, kind: str = "") -> str:
     """A paragraph of plain words."""
-    return f"<p{_class(kind)}>{text(words)}</p>"
+    return f"<p{_class(kind)}>{_whole(text(words))}</p>"
 
 
 def figure(drawing: str, caption: str) -> str:
     """A chart under one sentence that says how to read it; nothing where there is no chart."""
-    return f"<figure><figcaption>{text(caption)}</figcaption>{drawing}</figure>" if drawing else ""
+    return f"<figure><figcaption>{_whole(text(caption))}</figcaption>{drawing}</figure>" if drawing else ""
 
 
 def two_lines(first: object, second: object) -> str:
@@ -86,14 +100,32 @@ def two_lines(first: object, second: object) -> str:
     return f"{text(first)}<br><small>{text(second)}</small>"
 
 
-def table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
-    """A table of cells that are HTML already."""
+def table(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    *,
+    kinds: Sequence[str] = (),
+    below: Sequence[str] = (),
+) -> str:
+    """A table of cells that are HTML already.
+
+    Args:
+        columns: left to right.
+        rows: a cell for each column.
+        kinds: a class for each row; none where not given.
+        below: for each row what stands under it over the whole width, HTML; nothing where not given.
+    """
     head = "".join(f"<th{_class(c.kind)}>{text(c.title)}</th>" for c in columns)
-    # A number and its sign of percent stay on one line.
-    rows = [[cell.replace(" %", "&#160;%") for cell in row] for row in rows]
+    rows = [[_whole(cell) for cell in row] for row in rows]
     lines = ["".join(f"<td{_class(c.kind)}>{cell}</td>" for c, cell in zip(columns, row, strict=True)) for row in rows]
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    classes = kinds or [""] * len(rows)
+    under = [f'<tr class="below"><td colspan="{len(columns)}"><div>{_whole(words)}</div></td></tr>' for words in below]
+    body = "".join(
+        f"<tr{_class(kind)}>{line}</tr>{more}"
+        for kind, line, more in zip(classes, lines, under or [""] * len(rows), strict=True)
+    )
+    wide = "wide broad" if len(columns) > 3 else "wide"
+    return f'<div class="{wide}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> str:
@@ -113,6 +145,11 @@ def page(title: str, lead: str, top: str, sections: Sequence[Section], foot: str
         f"<h1>{text(title)}</h1>{paragraph(lead, 'lead')}{top}<nav><ol>{contents}</ol></nav>{body}"
         f"<footer>{text(foot)}</footer></main></body></html>\n"
     )
+
+
+def _whole(words: str) -> str:
+    """A number and its sign of percent stay on one line."""
+    return words.replace(" %", "&#160;%")
 
 
 def _class(name: str) -> str:

@@ -1,22 +1,26 @@
-"""Policies compared: frontiers, cost at equal unserved share and the other way round, what was saved.
+"""Policies compared: every setting's scores, over each target and over all, and what was saved.
 
-A frontier is what a policy reaches when it may pick its setting after the fact, straight lines between
-settings. That is generous, and equally so to all policies. A level that no setting reaches stays null.
+Over all targets each has its own best setting for a common price of what is unserved, whatever the policy, so that
+nobody has to serve different targets with one setting. A level that no setting reaches stays null.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
 
-from persona_platform.replay.engine import Measured, Recording, decision_rows, measure, serve
-from persona_platform.replay.ours import AS_PLANNED
+from persona_platform.frames import Schema, empty
+from persona_platform.replay.engine import Recording
+from persona_platform.replay.frontiers import EDGE, on_frontier
+from persona_platform.replay.outcomes import AS_PLANNED, DECISIONS, PLANNED, Block, Outcome, run_policy
 from persona_platform.replay.policies import Policy
+from persona_platform.replay.pooled import pooled
+from persona_platform.replay.terms import Terms
 
 ALL_TARGETS = "all targets"
-"""The pooled rows: every unit weighs its price."""
+"""The rows over all targets; in shares every unit weighs its price."""
 
 LEVELS = (0.001, 0.01, 0.05)
 """Unserved shares at which costs are compared."""
@@ -24,28 +28,22 @@ LEVELS = (0.001, 0.01, 0.05)
 OURS = "ours"
 RIVALS = ("reactive", "reactive_tuned", "clairvoyant")
 
-SCORES: Mapping[str, pl.DataType | type[pl.DataType]] = {
+LEAST_GAP = 0.001
+"""Share of a reference's cost below which there is no gap towards the clairvoyant to speak of."""
+
+_MEASURES = (
+    *("billed_unit_hours", "unserved_share", "idle_share", "utilization", "starts_per_day", "worst_day"),
+    *("under_provisioned_minutes", "tau_u", "tau_o", "theta_u", "theta_o", "instability", "waiting_unit_hours"),
+)
+
+SCORES: Schema = {
     "target": pl.String,
     "policy": pl.String,
     "setting": pl.String,
-    "billed_unit_hours": pl.Float64,
+    "billed_unit_hours": pl.Float64,  # starts included, at their price in unit-hours
     "cost": pl.Float64,  # money
-    "unserved_share": pl.Float64,
-    "idle_share": pl.Float64,
-    "starts_per_day": pl.Float64,
-    "worst_day": pl.Float64,
-    "under_provisioned_minutes": pl.Float64,
-    "on_frontier": pl.Boolean,
-}
-DECISIONS: Mapping[str, pl.DataType | type[pl.DataType]] = {
-    "target": pl.String,
-    "policy": pl.String,
-    "setting": pl.String,
-    "ts": pl.Datetime("us", "UTC"),
-    "demand": pl.Float64,
-    "capacity": pl.Float64,
-    "billed": pl.Float64,
-    "lead_time_s": pl.Float64,
+    **dict.fromkeys(_MEASURES[1:], pl.Float64),  # as in Measured
+    "on_frontier": pl.Boolean,  # no other setting of the policy beats it
 }
 
 
@@ -55,11 +53,16 @@ class Comparison:
 
     Attributes:
         scores: a row for each target (and all targets), policy and setting; columns of :data:`SCORES`.
-        decisions: the scored steps of the settings on a frontier, at most 40 a policy; :data:`DECISIONS`.
+        decisions: the scored steps of settings on a frontier; :data:`DECISIONS`; may be empty.
         step: of the replay.
-        lead_time: from request to usable capacity; rounded up to whole steps.
+        lead_time: from request to usable capacity that a planner has to assume.
         scored_from: start of the first scored step.
         scored_until: end of the last one.
+        outcomes: by policy, the day sums behind the scores; empty where they were not kept.
+        targets: in the recording's order.
+        prices: of a unit-hour, by target.
+        left_alone: targets that were judged unsuitable; ours is plain reactive there.
+        terms: what capacity does and costs.
     """
 
     scores: pl.DataFrame
@@ -68,6 +71,11 @@ class Comparison:
     lead_time: timedelta
     scored_from: datetime
     scored_until: datetime
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    targets: tuple[str, ...] = ()
+    prices: Mapping[str, float] = field(default_factory=dict)
+    left_alone: tuple[str, ...] = ()
+    terms: Terms | None = None
 
 
 def compare(
@@ -75,94 +83,96 @@ def compare(
     policies: Iterable[Policy],
     prices: Mapping[str, float] | None = None,
     *,
+    left_alone: Sequence[str] = (),
     keep: int = 40,
 ) -> Comparison:
-    """Replays every policy with all its settings and scores them.
+    """Replays every policy with all its settings and scores them, decisions and all in memory.
 
     Args:
         recording: what happened.
         policies: what might have been done about it.
         prices: of a unit-hour by target; 1 where none is given, and 1 for all where all are free.
-        keep: settings a policy whose decisions are kept, spread along its frontier.
+        left_alone: targets that were judged unsuitable.
+        keep: settings a policy and target whose decisions are kept, spread along its frontier.
     """
-    price = np.array([(prices or {}).get(target, 1.0) for target in recording.targets])
-    price = price if price.any() else np.ones_like(price)
-    scores, decisions = [], []
-    for policy in policies:
-        settings = policy.settings(recording)
-        served = serve(recording.demand, policy.desired(recording), step=recording.step, lead_time=recording.lead_time)
-        measured = measure(served, recording)
-        rows = pl.concat(
-            [
-                _rows(measured, recording.targets, price, policy.name, settings),
-                _rows(
-                    measured.pooled(price),
-                    (ALL_TARGETS,),
-                    np.ones(1),
-                    policy.name,
-                    settings,
-                    unpooled=measured,
-                ),
-            ]
-        )
-        rows = _mark_frontier(rows)
-        scores.append(rows)
-        decisions.append(decision_rows(served, recording, policy.name, _kept(rows, settings, keep)))
+    kept = [empty(DECISIONS)]
+    outcomes = [run_policy(recording, policy, keep=keep, sink=kept.append) for policy in policies]
+    return comparison_of(recording, outcomes, prices, left_alone=left_alone, decisions=pl.concat(kept))
+
+
+def comparison_of(
+    recording: Recording,
+    outcomes: Iterable[Outcome],
+    prices: Mapping[str, float] | None = None,
+    *,
+    left_alone: Sequence[str] = (),
+    decisions: pl.DataFrame | None = None,
+) -> Comparison:
+    """Scores what came of several policies over one recording.
+
+    Raises :class:`InputError` where an outcome is of other targets.
+    """
+    price = {target: (prices or {}).get(target, 1.0) for target in recording.targets}
+    if not any(price.values()):
+        price = dict.fromkeys(price, 1.0)
+    held = {outcome.policy: outcome for outcome in outcomes}
+    scores = [empty(SCORES)]
+    for outcome in held.values():
+        outcome.place(recording.targets)
+        scores += [_rows(outcome.policy, block, price) for block in outcome.blocks]
+        scores.append(_pooled_rows(outcome, price))
+    order = {target: i for i, target in enumerate((*recording.targets, ALL_TARGETS))}
     return Comparison(
-        scores=pl.concat(scores) if scores else pl.DataFrame(schema=dict(SCORES)),
-        decisions=pl.concat(decisions) if decisions else pl.DataFrame(schema=dict(DECISIONS)),
+        scores=pl.concat(scores),
+        decisions=empty(DECISIONS) if decisions is None else decisions,
         step=recording.step,
         lead_time=recording.lead_time,
         scored_from=recording.at(recording.scored_from),
         scored_until=recording.at(recording.steps),
+        outcomes=held,
+        targets=tuple(recording.targets),
+        prices=price,
+        left_alone=tuple(sorted(left_alone, key=lambda target: order.get(target, len(order)))),
+        terms=recording.terms,
     )
 
 
-def _rows(
-    measured: Measured,
-    targets: Sequence[str],
-    price: np.ndarray,
-    policy: str,
-    settings: Sequence[str],
-    *,
-    unpooled: Measured | None = None,
-) -> pl.DataFrame:
-    """SCORES rows, settings outermost. Pooled sums are money; their unit-hours come from ``unpooled``."""
-    hours = unpooled.billed_unit_hours.sum(-1, keepdims=True) if unpooled else measured.billed_unit_hours
+def _rows(policy: str, block: Block, price: Mapping[str, float]) -> pl.DataFrame:
+    """SCORES rows of a block, settings outermost."""
+    settings, targets, measured = block.settings, block.targets, block.measured
+    cost = measured.billed_unit_hours * np.array([price[target] for target in targets])
     return pl.DataFrame(
         {
             "target": list(targets) * len(settings),
             "policy": [policy] * len(settings) * len(targets),
             "setting": [setting for setting in settings for _ in targets],
-            "billed_unit_hours": hours.ravel(),
-            "cost": (measured.billed_unit_hours * price).ravel(),
-            "unserved_share": measured.unserved_share.ravel(),
-            "idle_share": measured.idle_share.ravel(),
-            "starts_per_day": measured.starts_per_day.ravel(),
-            "worst_day": measured.worst_day.ravel(),
-            "under_provisioned_minutes": measured.under_provisioned_minutes.ravel(),
-            "on_frontier": [False] * len(settings) * len(targets),
-        },
-        schema=dict(SCORES),
-    )
+            "cost": cost.ravel(),
+            **{name: np.asarray(getattr(measured, name), dtype=float).ravel() for name in _MEASURES},
+            "on_frontier": on_frontier(measured.unserved_share, measured.billed_unit_hours).ravel(),
+        }
+    ).select(pl.col(name).cast(kind) for name, kind in SCORES.items())
 
 
-def _mark_frontier(rows: pl.DataFrame) -> pl.DataFrame:
-    """Marks the settings that no other one of the policy beats on both cost and unserved share."""
-    ordered = rows.with_row_index().sort("target", "unserved_share", "cost", "billed_unit_hours")
-    cheaper = pl.col("cost") < pl.col("cost").cum_min().shift(1).over("target")
-    marked = ordered.with_columns(on_frontier=cheaper.fill_null(value=True))
-    return marked.sort("index").drop("index")
-
-
-def _kept(rows: pl.DataFrame, settings: Sequence[str], keep: int) -> dict[int, str]:
-    """Index and name of at most ``keep`` settings on the frontier of all targets, evenly along it."""
-    on = rows.filter(pl.col("target") == ALL_TARGETS, "on_frontier").sort("unserved_share")["setting"].to_list()
-    planned = [AS_PLANNED] if AS_PLANNED in settings and AS_PLANNED not in on else []
-    room = max(1, keep - len(planned))
-    if len(on) > room:
-        on = [on[i] for i in np.unique(np.linspace(0, len(on) - 1, room).round().astype(int))]
-    return {settings.index(name): name for name in (*planned, *on)}
+def _pooled_rows(outcome: Outcome, price: Mapping[str, float]) -> pl.DataFrame:
+    """SCORES rows over all targets."""
+    if not outcome.targets:
+        return empty(SCORES)
+    both = pooled(outcome, price, planned=outcome.policy == OURS)
+    rows = {name: np.asarray(getattr(both.plain, name), dtype=float)[:, 0] for name in _MEASURES}
+    for name in ("unserved_share", "idle_share", "utilization", "worst_day"):
+        rows[name] = getattr(both.weighed, name)[:, 0]
+    cost = both.weighed.billed_unit_hours[:, 0]
+    return pl.DataFrame(
+        {
+            "target": [ALL_TARGETS] * len(both.names),
+            "policy": [outcome.policy] * len(both.names),
+            "setting": both.names,
+            "cost": cost,
+            **rows,
+            "starts_per_day": both.starts_per_day,
+            "on_frontier": on_frontier(rows["unserved_share"], cost),
+        }
+    ).select(pl.col(name).cast(kind) for name, kind in SCORES.items())
 
 
 def frontier(scores: pl.DataFrame, policy: str, target: str = ALL_TARGETS) -> pl.DataFrame:
@@ -175,14 +185,14 @@ def at_unserved(front: pl.DataFrame, share: float, column: str = "cost") -> floa
 
     Beyond its loosest setting a policy pays what that costs.
     """
-    if front.is_empty() or share < front["unserved_share"][0] - 1e-12:
+    if front.is_empty() or share < front["unserved_share"][0] - EDGE:
         return None
     return float(np.interp(share, front["unserved_share"].to_numpy(), front[column].to_numpy()))
 
 
 def at_cost(front: pl.DataFrame, cost: float) -> float | None:
     """The unserved share along a frontier at a cost; None where no setting is so cheap."""
-    if front.is_empty() or cost < front["cost"][-1] - 1e-12:
+    if front.is_empty() or cost < front["cost"][-1] * (1 - EDGE) - EDGE:
         return None
     rising = front.sort("cost")
     return float(np.interp(cost, rising["cost"].to_numpy(), rising["unserved_share"].to_numpy()))
@@ -194,7 +204,7 @@ def savings(comparison: Comparison, levels: Sequence[float] = LEVELS) -> pl.Data
     A row for each target (and all) and basis. Basis "as planned": our own setting, at the share it left
     unserved; the others read off their frontiers there. Over all targets that is the sum of the targets' own: each
     rival has the setting that suits each target best, and serves each as well as ours did. Basis "frontier":
-    everyone read off a frontier, at each level; over all targets with one setting for all.
+    everyone read off a frontier, at each level.
 
     Returns:
         target, basis, unserved_share, cost of ``ours`` and of each of :data:`RIVALS` (money),
@@ -203,12 +213,11 @@ def savings(comparison: Comparison, levels: Sequence[float] = LEVELS) -> pl.Data
         reach it or was not run.
     """
     rows = []
-    summed = _summed(comparison.scores)
-    for target in comparison.scores["target"].unique(maintain_order=True):
-        fronts = {policy: frontier(comparison.scores, policy, target) for policy in (OURS, *RIVALS)}
-        planned = comparison.scores.filter(
-            pl.col("target") == target, pl.col("policy") == OURS, pl.col("setting") == AS_PLANNED
-        )
+    scores = comparison.scores
+    summed = _summed(scores)
+    for target in scores["target"].unique(maintain_order=True):
+        fronts = {policy: frontier(scores, policy, target) for policy in (OURS, *RIVALS)}
+        planned = without_hindsight(scores).filter(pl.col("target") == target)
         for cost, share in planned.select("cost", "unserved_share").iter_rows():
             costs = summed if target == ALL_TARGETS else _costs(fronts, share)
             rows.append(_saving(target, AS_PLANNED, share, cost, costs, fronts))
@@ -219,7 +228,12 @@ def savings(comparison: Comparison, levels: Sequence[float] = LEVELS) -> pl.Data
     return pl.DataFrame(rows, schema=savings_schema())
 
 
-def savings_schema() -> dict[str, pl.DataType | type[pl.DataType]]:
+def without_hindsight(scores: pl.DataFrame) -> pl.DataFrame:
+    """The rows of ours as planned: a setting for each target, and their sum over all."""
+    return scores.filter(pl.col("policy") == OURS, pl.col("setting").is_in(PLANNED))
+
+
+def savings_schema() -> Schema:
     """Columns of :func:`savings`."""
     numbers = (
         "unserved_share",
@@ -239,9 +253,7 @@ def _costs(fronts: Mapping[str, pl.DataFrame], share: float) -> dict[str, float 
 
 def _summed(scores: pl.DataFrame) -> dict[str, float | None]:
     """What each rival pays over all targets, each at the share that ours left unserved there; null if one cannot."""
-    planned = scores.filter(
-        pl.col("policy") == OURS, pl.col("setting") == AS_PLANNED, pl.col("target") != ALL_TARGETS
-    ).select("target", "unserved_share")
+    planned = without_hindsight(scores).filter(pl.col("target") != ALL_TARGETS).select("target", "unserved_share")
     totals: dict[str, float | None] = {}
     for rival in RIVALS:
         costs = [at_unserved(frontier(scores, rival, target), share) for target, share in planned.iter_rows()]
@@ -267,8 +279,7 @@ def _saving(
         OURS: cost,
         **costs,
         **{f"saved_{rival}": _saved(cost, costs[rival]) for rival in RIVALS},
-        # Below a thousandth of the tuned cost there is no gap to speak of.
-        "gap_closed": (tuned - cost) / gap if cost is not None and tuned and gap > 0.001 * tuned else None,
+        "gap_closed": (tuned - cost) / gap if cost is not None and tuned and gap > LEAST_GAP * tuned else None,
         **{f"unserved_{rival}": None if cost is None else at_cost(fronts[rival], cost) for rival in RIVALS},
     }
 

@@ -3,10 +3,11 @@
 import polars as pl
 
 from persona_platform.replay import charts
+from persona_platform.replay.frontiers import EDGE
 from persona_platform.replay.numbers import POLICY, count, lasting, money, number, percent
-from persona_platform.replay.ours import AS_PLANNED
+from persona_platform.replay.outcomes import AS_PLANNED, PLANNED
 from persona_platform.replay.page import Column, figure, paragraph, table, text
-from persona_platform.replay.scores import ALL_TARGETS, RIVALS, Comparison, savings
+from persona_platform.replay.scores import ALL_TARGETS, OURS, RIVALS, Comparison, savings, without_hindsight
 
 ABOUT = {
     "reactive": "Kubernetes' horizontal autoscaler with its defaults",
@@ -15,6 +16,9 @@ ABOUT = {
 }
 
 MOST_TARGETS = 20
+
+UNSERVED_UNLESS_PLANNED = 0.01
+"""At which policies are drawn where ours was not run."""
 
 
 def saved(comparison: Comparison | None) -> str:
@@ -33,8 +37,8 @@ def saved(comparison: Comparison | None) -> str:
         _levels(found),
         figure(
             charts.frontier_chart(comparison.scores),
-            "Each line is what a policy reaches as its setting is varied: further down is cheaper, further "
-            "left leaves less unserved. The ring is our plan as it is, without hindsight.",
+            "Each line is what a policy reaches as its settings are varied, each target having its best one: further "
+            "down is cheaper, further left leaves less unserved. The ring is our plan as it is, without hindsight.",
         ),
         _per_target(planned.filter(pl.col("target") != ALL_TARGETS)),
         _days(comparison),
@@ -192,7 +196,7 @@ def _signed(share: float | None) -> str:
 
 
 def _days(comparison: Comparison) -> str:
-    chosen = _one_setting_each(comparison)
+    chosen = one_setting_each(comparison)
     if chosen.is_empty():
         return ""
     targets = charts.largest_targets(comparison.decisions, "demand", 2)
@@ -205,18 +209,19 @@ def _days(comparison: Comparison) -> str:
     )
 
 
-def _one_setting_each(comparison: Comparison) -> pl.DataFrame:
-    """Decisions of ours as planned, and of each other policy at a setting that serves as much."""
-    kept = comparison.decisions.select("policy", "setting").unique()
-    scores = comparison.scores.filter(pl.col("target") == ALL_TARGETS).join(kept, on=["policy", "setting"])
-    planned = scores.filter(pl.col("policy") == "ours", pl.col("setting") == AS_PLANNED)
-    level = planned["unserved_share"][0] if planned.height else 0.01
-    fits = pl.col("unserved_share") <= level + 1e-12
-    ours = (pl.col("policy") != "ours") | (pl.col("setting") == AS_PLANNED) | (planned.height == 0)
+def one_setting_each(comparison: Comparison) -> pl.DataFrame:
+    """Decisions of ours as planned, and of each other policy at a setting that serves the target as well."""
+    kept = comparison.decisions.select("target", "policy", "setting").unique()
+    scores = comparison.scores.join(kept, on=["target", "policy", "setting"])
+    planned = without_hindsight(scores)
+    level = planned.select("target", level="unserved_share")
+    ours = (pl.col("policy") != OURS) | pl.col("setting").is_in(PLANNED) | ~pl.col("target").is_in(planned["target"])
+    fits = pl.col("unserved_share") <= pl.col("level").fill_null(UNSERVED_UNLESS_PLANNED) + EDGE
     best = (
         scores.filter(ours)
+        .join(level, on="target", how="left")
         .with_columns(misses=~fits)
-        .sort("misses", pl.when(fits).then("cost").otherwise("unserved_share"))
-        .unique("policy", keep="first", maintain_order=True)
+        .sort("misses", pl.when(fits).then("cost").otherwise("unserved_share"), "setting")
+        .unique(["target", "policy"], keep="first", maintain_order=True)
     )
-    return comparison.decisions.join(best.select("policy", "setting"), on=["policy", "setting"])
+    return comparison.decisions.join(best, on=["target", "policy", "setting"], how="semi")

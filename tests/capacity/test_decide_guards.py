@@ -1,5 +1,6 @@
 """Each guard of decide() by hand: what it stops, what it lets through, and what the row says about it."""
 
+import math
 from datetime import timedelta
 
 import polars as pl
@@ -67,6 +68,9 @@ def test_a_reading_that_is_no_number_is_no_reading(observed):
         ("stale", {"needed": [9], "view": {"lead_time_s": 3600.0}}),
         ("history", {"plan": {"history_s": 7 * 86400 - 1, "cycle_s": 86400}}),
         ("history", {"plan": {"history_s": 13 * 86400, "cycle_s": 7 * 86400}}),
+        ("history", {"plan": {"history_s": 86400, "suitable": False}}),
+        ("unsuitable", {"plan": {"suitable": False}}),
+        ("unsuitable", {"plan": {"suitable": False}, "limits": acting(max=None)}),
         ("max", {"limits": acting(max=None)}),
         ("max", {"limits": acting(max=None, mode="propose")}),
         ("failure", {"view": {"last_failed_at": NOW - timedelta(seconds=179)}}),
@@ -87,6 +91,8 @@ def test_what_freezes_a_target_even_against_observed_demand(bound_by, given):
         {"plan": {"origin": NOW + SLOT}},
         {"limits": acting(stale_after=timedelta(hours=3)), "plan": {"data_until": NOW - timedelta(hours=2)}},
         {"plan": {"history_s": 14 * 86400, "cycle_s": 7 * 86400}},
+        {"plan": {"suitable": None}},
+        {"plan": {"suitable": False}, "limits": acting(act_unsuitable=True)},
         {"view": {"last_failed_at": NOW - timedelta(seconds=180)}},
     ],
 )
@@ -97,6 +103,13 @@ def test_what_just_does_not(given):
 def test_a_pause_is_named_before_all_else():
     rows = decide_one(needed=9, limits=acting(mode="observe", max=None), view={"paused": True})
     assert only(rows)["bound_by"] == "pause"
+
+
+@pytest.mark.parametrize(("unsuitable_slot", "to"), [(0, 3), (1, 3), (2, 9)])
+def test_only_the_slots_up_to_the_lead_time_say_whether_acting_is_suitable(unsuitable_slot, to):
+    plan = a_plan({"t": [9] * 4}).with_columns(suitable=pl.col("slot") != ORIGIN + unsuitable_slot * SLOT)
+    view = a_view("t", lead_time_s=1200.0)
+    assert only(decide(plan, an_inventory({"t": 3}), view, some_limits("t"), NOW).to_dicts())["to_floor"] == to
 
 
 def test_a_frozen_target_that_wants_nothing_has_no_row():
@@ -314,6 +327,16 @@ def test_nothing_in_nothing_out():
             "without needed",
         ),
         (a_plan({"t": [1]}), a_view("t"), some_limits("t").with_columns(mode=pl.lit("go")), NOW, "'go'"),
+        (a_plan({"t": [1]}), a_view("t"), some_limits("t").with_columns(expiry_s=None), NOW, "expiry_s = None"),
+        (
+            a_plan({"t": [1]}),
+            a_view("t"),
+            some_limits("t").with_columns(step_share=pl.lit(math.inf)),
+            NOW,
+            "step_share = inf",
+        ),
+        (a_plan({"t": [1]}), a_view("t"), some_limits("t", total=math.nan), NOW, "budget_total_day = nan"),
+        (a_plan({"t": [1]}), a_view("t", cost_today=math.nan), some_limits("t"), NOW, "cost_today = nan"),
     ],
 )
 def test_what_cannot_be_decided_from_is_refused(plan, view, limits, now, says):

@@ -39,6 +39,7 @@ def plan_at(origin: datetime) -> pl.DataFrame:
             "history_s": 30 * 86400,
             "cycle_s": 86400,
             "data_until": origin,
+            "suitable": None,
         }
         for slot in (origin + i * SLOT for i in range(8))
     ]

@@ -205,6 +205,7 @@ def test_a_decision_can_be_made_again_from_what_the_ledger_keeps(ledger):
                 "history_s": 30 * 86400,
                 "cycle_s": 86400,
                 "data_until": origin,
+                "suitable": None,
             }
             for target in "tu"
             for i in range(4)

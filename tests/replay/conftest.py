@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from persona_platform.frames import ACTIONS, LIMITS, PLAN
-from persona_platform.replay.engine import Recording
+from persona_platform.replay.engine import Recording, Terms
 
 STEP = timedelta(minutes=15)
 START = datetime(2024, 3, 4, tzinfo=UTC)
@@ -15,10 +15,10 @@ START = datetime(2024, 3, 4, tzinfo=UTC)
 
 @pytest.fixture
 def recorded():
-    def make(*rows, lead=STEP, scored_from=0, step=STEP, start=START):
+    def make(*rows, lead=STEP, scored_from=0, step=STEP, start=START, **terms):
         demand = np.array(rows, dtype=float)
         names = tuple("abcdefgh"[: len(demand)])
-        return Recording(names, start, step, lead, demand, scored_from)
+        return Recording(names, start, step, demand, scored_from, Terms(lead, **terms))
 
     return make
 
@@ -51,7 +51,7 @@ def plan_of():
                         "plan_id": f"plan-{first}", "origin": origin, "target": target,
                         "slot": start + i * step, "mean": row[i], "q50": row[i], "q90": row[i],
                         "q95": row[i], "q99": row[i], "kappa": 0.95, "needed": int(np.ceil(row[i])),
-                        "history_s": history * 86400, "cycle_s": 86400, "data_until": origin,
+                        "history_s": history * 86400, "cycle_s": 86400, "data_until": origin, "suitable": None,
                     }
                     for i in range(first, min(first + slots, len(row)))
                 )  # fmt: skip

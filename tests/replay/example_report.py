@@ -1,10 +1,13 @@
 """A made-up fleet's report: two pools, five personas, days of demand, a plan, actions and a replay."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
 
+from persona_platform.capacity.plan_series import plan_series
+from persona_platform.forecasting.demand import VALUES
 from persona_platform.frames import (
     ACTIONS,
     ACTIVATION_OUTLOOK,
@@ -30,8 +33,9 @@ from persona_platform.personas.record import (
     Requirement,
     Size,
 )
-from persona_platform.replay.engine import record
-from persona_platform.replay.ours import AS_PLANNED, Ours, Walked
+from persona_platform.replay.engine import Terms, record
+from persona_platform.replay.ours import Ours, Setting
+from persona_platform.replay.outcomes import AS_PLANNED
 from persona_platform.replay.policies import Clairvoyant, Reactive, ReactiveTuned
 from persona_platform.replay.report import ReportData
 from persona_platform.replay.scores import compare
@@ -41,6 +45,7 @@ ORIGIN = datetime(2024, 3, 14, 7, 30, tzinfo=UTC)
 START = ORIGIN - timedelta(days=2)
 TARGETS = ("analytics", "storefront")
 GIB = 2.0**30
+SWEPT = (Setting(), Setting(0.5), Setting(0.99))
 
 
 def persona(persona_id, name, kind, sizes, members, hours, rate, **other):
@@ -128,6 +133,7 @@ def plan(origin, slots=96):
         history_s=30 * 86400,
         cycle_s=7 * 86400,
         data_until=pl.col("origin"),
+        suitable=pl.lit(None, pl.Boolean),
     )
     return conform(rows, PLAN, "plan")
 
@@ -216,22 +222,42 @@ def combination():
     return pl.DataFrame(rows, schema=COMBINATION)
 
 
+def plans(seen, first, origins, slots=8):
+    """The plans of each step, as replay takes them, of a fleet that has been watched for a month."""
+    values = np.empty((len(TARGETS), origins, slots, len(VALUES)))
+    for i in range(origins):
+        values[:, i] = demand(first + i * SLOT, slots).select(VALUES).to_numpy().reshape(len(TARGETS), slots, -1)
+    made = plan_series(values, TARGETS, seen, first=first, slot=SLOT)
+    return replace(made, history_s=np.full_like(made.history_s, 30 * 86400))
+
+
+def performed(recording, floors):
+    """ACTIONS with ``decided_at``: the scored changes of floors (targets, walked steps)."""
+    rows = []
+    scored = recording.scored_from - recording.walked_from
+    for target, held in zip(recording.targets, floors, strict=True):
+        for i in np.flatnonzero(np.diff(held)) + 1:
+            if i < scored:
+                continue
+            now = recording.at(recording.walked_from + int(i))
+            rows.append({"key": f"{target}-{i}", "target": target, "from_floor": held[i - 1], "to_floor": held[i],
+                         "wanted": held[i], "act_at": now, "need_at": now + SLOT, "expires_at": now + 5 * SLOT,
+                         "bound_by": "none", "waits_for_approval": False, "cost": 0.1, "decided_at": now})  # fmt: skip
+    return pl.DataFrame(rows, schema={**ACTIONS, "decided_at": OUTCOMES["need_at"]}).sort("decided_at", "target")
+
+
 def report_data():
     seen = observed(np.random.default_rng(5))
-    recording = record(seen, step=SLOT, lead_time=timedelta(minutes=5), scored_from=ORIGIN - timedelta(days=1))
-    ours = Ours(lambda at: plan(at, 8), limits(), kappas=(0.5, 0.99))
+    terms = Terms(timedelta(minutes=5))
+    recording = record(seen, step=SLOT, scored_from=ORIGIN - timedelta(days=1), terms=terms)
+    first = ORIGIN - timedelta(days=1, hours=4)
+    ours = Ours([plans(seen, first, (ORIGIN - first) // SLOT)], limits(), sweep=SWEPT)
     price = dict(limits().select("target", "price_per_hour").iter_rows())
-    walk = ours.walk(recording)
-    policies = [Walked(ours, walk), Reactive(), ReactiveTuned(), Clairvoyant()]
-    comparison = compare(recording, policies, price)
-    walked = walk.actions.filter(
-        pl.col("setting") == AS_PLANNED,
-        pl.col("decided_at") >= ORIGIN - timedelta(days=1),
-        pl.col("to_floor") != pl.col("from_floor"),
-    )
+    comparison = compare(recording, [ours, Reactive(), ReactiveTuned(), Clairvoyant()], price)
+    walked = performed(recording, ours.walk(recording).floor[0])
     held = comparison.decisions.filter(pl.col("policy") == "ours", pl.col("setting") == AS_PLANNED)
     actions = walked.with_columns(plan_id=pl.format("plan-{}", pl.col("decided_at").dt.strftime("%d%H%M")))
-    plans = pl.concat([plan(at, 8) for at in walked["decided_at"].unique()] + [plan(ORIGIN)])
+    acted_on = pl.concat([plan(at, 8) for at in walked["decided_at"].unique()] + [plan(ORIGIN)])
     units = [
         ("analytics", "cpu_cores", 16.0),
         ("analytics", "mem_bytes", 32 * GIB),
@@ -248,7 +274,7 @@ def report_data():
         demand=demand(ORIGIN),
         combination=combination(),
         plan=plan(ORIGIN),
-        evidence=evidence(plans),
+        evidence=evidence(acted_on),
         units=pl.DataFrame(units, schema=UNITS, orient="row"),
         limits=limits(),
         inventories=inventories(held),

@@ -1,4 +1,4 @@
-"""The walk of our own policy: what decide is shown, what becomes of its actions, and the rail below."""
+"""Ours in replay decides what decide() decides, from nothing but what was known."""
 
 from datetime import timedelta
 
@@ -6,143 +6,254 @@ import numpy as np
 import polars as pl
 import pytest
 
+from persona_platform.capacity.decide import decide, due
+from persona_platform.capacity.plan_series import PlanSeries
 from persona_platform.errors import InputError
-from persona_platform.frames import ACTIONS, INVENTORY, LEDGER_VIEW, LIMITS, empty
-from persona_platform.replay.engine import serve
-from persona_platform.replay.ours import AS_PLANNED, NO_MAXIMUM, Ours, Walked
+from persona_platform.forecasting.demand import VALUES
+from persona_platform.frames import INVENTORY, LEDGER_VIEW, PLAN, TS
+from persona_platform.replay.engine import Recording
+from persona_platform.replay.ours import SWEEP, Bare, Ours, Setting
+from persona_platform.replay.outcomes import AS_PLANNED
+from persona_platform.replay.policies import Reactive
+from persona_platform.replay.terms import Terms
 
 STEP = timedelta(minutes=15)
+SECONDS = int(STEP.total_seconds())
+ONE = (Setting(),)
 
 
-def nothing(plan, inventory, ledger_view, limits, now):
-    return empty(ACTIONS)
+def plans_for(recording: Recording, table, *, slots=2, history_days=30, first=0, until=None) -> PlanSeries:
+    """Plans that know a (targets, steps) table of needs: every quantile stands at its value."""
+    known = np.asarray(table, dtype=float)
+    reach = np.concatenate([known, np.full((len(known), slots), np.nan)], axis=1)
+    origins = range(first, until or recording.steps)
+    ahead = np.stack([reach[:, at : at + slots] for at in origins], axis=1)
+    shape = ahead.shape[:2]
+    start = pl.Series([recording.at(first)]).cast(TS).to_physical()[0]
+    return PlanSeries(
+        recording.targets,
+        recording.at(first),
+        recording.step,
+        np.repeat(ahead[..., None], len(VALUES), axis=-1),
+        np.full(shape, history_days * 86_400),
+        np.full(shape, 86_400),
+        np.broadcast_to(start + SECONDS * 1_000_000 * np.arange(shape[1]), shape).copy(),
+    )
 
 
-def test_the_floor_is_there_when_it_is_needed(recorded, plan_of, limits, follow_the_plan):
-    demand = [1, 1, 1, 6, 6, 1, 1, 1]
+def test_the_floor_is_there_when_the_plan_needs_it(recorded, limits):
+    demand = [1, 1, 1, 1, 6, 6, 1, 1]
     recording = recorded(demand)
-    ours = Ours(plan_of([demand]), limits("a"), kappas=(), decide=follow_the_plan)
-    walk = ours.walk(recording)
-    assert walk.floor[0, 0].tolist() == [1, 1, 6, 6, 1, 1, 1, 1]
-    # Down to the floor only once the reading is down: the reading of step 4 was still 6.
-    assert walk.desired[0, 0].tolist() == [1, 1, 6, 6, 6, 6, 1, 1]
-    served = serve(recording.demand, walk.desired, step=STEP, lead_time=STEP)
-    assert (served.capacity[0, 0] >= demand).all()
-    assert walk.actions.select("setting", "target", "from_floor", "to_floor").rows() == [
-        (AS_PLANNED, "a", 0, 1), (AS_PLANNED, "a", 1, 6), (AS_PLANNED, "a", 6, 1),
-    ]  # fmt: skip
-    assert walk.actions["decided_at"].to_list() == [recording.at(i) for i in (0, 2, 4)]
+    walk = Ours([plans_for(recording, [demand])], limits("a")).walk(recording)
+    # Asked for one step ahead, since the lead is one step, and held while any slot until then needs it. At step 6
+    # the last reading is still 6, below which no floor goes; the plan of step 7 does not reach far enough.
+    assert walk.floor[0, 0].tolist() == [1, 1, 1, 6, 6, 6, 6, 6]
+    assert walk.desired[0, 0].tolist() == [1, 1, 1, 6, 6, 6, 6, 6]
 
 
-def test_without_a_floor_it_holds_the_last_reading(recorded, plan_of, limits):
-    recording = recorded([2.2, np.nan, 5, 1])
-    ours = Ours(plan_of([[9] * 4]), limits("a"), kappas=(), decide=nothing)
-    assert ours.desired(recording)[0, 0].tolist() == [0, 3, 3, 5]
+def test_settings_sweep_the_quantile_and_the_margin(recorded, limits):
+    recording = recorded([1, 1, 1, 11] + [2.0] * 8, scored_from=4)
+    plans = plans_for(recording, [[2.0] * 12])
+    spread = np.array([1, 2, 4, 8, 16]) / 2.0  # q10, q50, q90, q95, q99
+    plans.values[..., 1:6] = np.where(np.isnan(plans.values[..., :1]), np.nan, spread)
+    sweep = (Setting(), Setting(0.5), Setting(0.9), Setting(0.99), Setting(0.99, margin=1.5), Setting(0.5, least=0.9))
+    ours = Ours([plans], limits("a"), sweep=sweep)
+    names = [AS_PLANNED, "kappa 0.5", "kappa 0.9", "kappa 0.99", "kappa 0.99, times 1.5", "kappa 0.5, floor P90"]
+    assert ours.settings(recording) == names
+    # As planned is the plan's own q_kappa (2.0); the mean (2.0) holds the lowest quantile up; 8 times 1.5 is 12;
+    # of the training demand 1, 1, 1, 11 the 0.9 quantile is 8.
+    assert ours.walk(recording).floor[:, 0, -3].tolist() == [2, 2, 2, 8, 12, 8]
+    assert len(set(Ours([plans], limits("a")).settings(recording))) == len(SWEEP)
 
 
-def test_a_floor_that_expired_is_gone(recorded, plan_of, limits, follow_the_plan):
-    recording = recorded([0] * 14)
-    only_first = lambda *args: follow_the_plan(*args).filter(pl.col("need_at") <= recording.at(1))  # noqa: E731
-    ours = Ours(plan_of([[4] * 14]), limits("a"), kappas=(), decide=only_first)
-    # Needed at step 1, two hours more: dropped at the start of step 9.
-    assert ours.desired(recording)[0, 0].tolist() == [4] * 9 + [0] * 5
+@pytest.mark.parametrize("seed", range(6))
+def test_it_decides_what_decide_decides(recorded, limits, seed):
+    """The same walk made with frames, decide() called as a live tick calls it, gives the same floors."""
+    rng = np.random.default_rng(seed)
+    steps = 60
+    demand = np.round(np.abs(rng.normal(8, 5, (2, steps))), 2)
+    demand[0, 20:24] = np.nan
+    needs = np.round(np.abs(rng.normal(9, 6, (2, steps))) * rng.choice([1, 1, 1, 5], (2, steps)), 2)
+    recording = recorded(*demand, lead=timedelta(minutes=20))
+    guards = limits(
+        "a",
+        "b",
+        min=int(rng.integers(0, 3)),
+        max=int(rng.integers(15, 40)),
+        step_share=0.5,
+        step_units=3,
+        dead_band=0.1,
+        cooldown_up_s=300,
+        cooldown_down_s=int(rng.choice([600, 3600])),
+        min_history_s=7 * 86_400,
+        expiry_s=int(rng.choice([900, 3600])),
+    )
+    plans = plans_for(recording, needs, slots=3)
+    plans.history_s[1, :10] = 3600
+    walk = Ours([plans], guards, sweep=ONE).walk(recording)
+    acting = guards.with_columns(
+        mode=pl.lit("act"),
+        act_unsuitable=pl.lit(value=True),
+        **{
+            name: pl.lit(None, guards.schema[name])
+            for name in ("budget_day", "budget_total_day", "approval_units", "approval_cost")
+        },
+    )
+    assert walk.floor[0].tolist() == _with_frames(recording, plans, acting)
 
 
-def test_decide_sees_what_a_live_tick_would(recorded, plan_of, limits, follow_the_plan):
-    seen = []
-
-    def spy(plan, inventory, ledger_view, limit_rows, now):
-        seen.append((plan, inventory, ledger_view, limit_rows))
-        return follow_the_plan(plan, inventory, ledger_view, limit_rows, now)
-
-    recording = recorded([2, 3, np.nan, 3], lead=timedelta(minutes=20))
-    Ours(plan_of([[5, 5, 5, 8, 8, 8, 8]]), limits("a", "z", max=None), kappas=(0.9,), decide=spy).walk(recording)
-    plan, inventory, view, rows = seen[2]
-    assert inventory.schema == pl.Schema(INVENTORY)
-    assert view.schema == pl.Schema(LEDGER_VIEW)
-    assert rows.schema == pl.Schema(LIMITS)
-    assert inventory["target"].to_list() == view["target"].to_list() == rows["target"].to_list()
-    assert plan["target"].unique().sort().to_list() == inventory["target"].sort().to_list()
-    # The lead in whole steps; the newest reading; five held at first, three more asked for at step 1.
-    assert view["lead_time_s"].to_list() == [1800, 1800]
-    assert inventory["observed_demand"].to_list() == [3, 3]
-    assert inventory.select("usable", "booting", "floor").rows() == [(5, 3, 8)] * 2
-    assert inventory["ready_at"].to_list() == [recording.at(3)] * 2
-    assert seen[3][1].select("usable", "booting", "ready_at").row(0) == (8, 0, None)
-    assert seen[3][1]["observed_demand"].to_list() == [None, None]
-    # Acting, approved at once, without budget or maximum.
-    assert rows["mode"].unique().to_list() == ["act"]
-    assert rows["max"].unique().to_list() == [NO_MAXIMUM]
-    unlimited = ["budget_day", "budget_total_day", "approval_units", "approval_cost"]
-    assert rows.select(unlimited).null_count().row(0) == (2, 2, 2, 2)
-
-
-def test_booting_units_are_what_the_engine_says(recorded, plan_of, limits, follow_the_plan):
-    rng = np.random.default_rng(1)
-    demand = rng.integers(0, 9, 30).astype(float)
-    recording = recorded(demand, lead=3 * STEP)
-    usable = []
-
-    def spy(plan, inventory, ledger_view, limit_rows, now):
-        usable.append(inventory["usable"][0])
-        return follow_the_plan(plan, inventory, ledger_view, limit_rows, now)
-
-    ours = Ours(plan_of([rng.integers(0, 9, 30)]), limits("a"), kappas=(), decide=spy)
-    desired = ours.desired(recording)
-    served = serve(recording.demand, desired, step=STEP, lead_time=3 * STEP)
-    # What is usable before a tick's decision is at least what is usable through its step.
-    assert all(before >= during for before, during in zip(usable[3:], served.capacity[0, 0][3:], strict=True))
-    assert usable[10] == desired[0, 0, 7:10].min()
-
-
-def test_kappa_moves_the_floor_along_the_plans_quantiles(recorded, plan_of, limits, follow_the_plan):
-    def spread(origin):
-        plan = plan_of([[10] * 4])(origin)
-        return plan.with_columns(mean=4.0, q50=10.0, q90=20.0, q95=30.0, q99=40.0, needed=33)
-
-    kappas = (0.01, 0.5, 0.8, 0.9, 0.95, 0.99, 0.999)
-    ours = Ours(spread, limits("a"), kappas=kappas, decide=follow_the_plan)
-    floors = ours.walk(recorded([0, 0])).floor[:, 0, 0].tolist()
-    assert ours.settings(recorded([0])) == [AS_PLANNED, *(f"kappa {k:g}" for k in kappas)]
-    assert floors[0] == 33
-    assert floors[1] == 4  # never below the mean
-    assert floors[2:7] == [10, 17, 20, 30, 40]
-    assert floors[7] > 40
+def _with_frames(recording, plans, limits) -> list[list[int]]:
+    """Floors by decide() on frames, the inventory and the ledger's view kept by hand."""
+    none = None
+    floors = dict.fromkeys(recording.targets, 0)
+    past = {name: {"raised": none, "lowered": none, "expires": none} for name in recording.targets}
+    found: dict[str, list[int]] = {name: [] for name in recording.targets}
+    needed = plans.needed()
+    for step in range(recording.steps):
+        now = recording.at(step)
+        for name, of in past.items():
+            if of["expires"] is not None and of["expires"] <= now:
+                floors[name], of["expires"] = 0, None
+        rows = [
+            {
+                "plan_id": "p", "origin": now, "target": name, "slot": now + i * STEP, "mean": 0.0, "q50": 0.0,
+                "q90": 0.0, "q95": 0.0, "q99": 0.0, "kappa": 0.95, "needed": int(needed[row, step, i]),
+                "history_s": int(plans.history_s[row, step]), "cycle_s": int(plans.cycle_s[row, step]),
+                "data_until": now, "suitable": None,
+            }
+            for row, name in enumerate(recording.targets)
+            for i in range(needed.shape[2])
+            if needed[row, step, i] >= 0
+        ]  # fmt: skip
+        reading = recording.demand[:, step - 1] if step else [np.nan] * len(recording.targets)
+        inventory = pl.DataFrame(
+            [
+                {"inventory_id": "i", "target": name, "observed_at": now, "usable": 0, "booting": 0, "ready_at": None,
+                 "floor": floors[name], "observed_demand": float(reading[row])}
+                for row, name in enumerate(recording.targets)
+            ],
+            schema=INVENTORY,
+        )  # fmt: skip
+        view = pl.DataFrame(
+            [
+                {"target": name, "paused": False, "last_raised_at": of["raised"], "last_lowered_at": of["lowered"],
+                 "last_failed_at": None, "cost_today": 0.0, "cost_today_total": 0.0,
+                 "lead_time_s": float(recording.lead_steps * SECONDS), "approved_floor": None,
+                 "floor_expires_at": of["expires"]}
+                for name, of in past.items()
+            ],
+            schema=LEDGER_VIEW,
+        )  # fmt: skip
+        for action in due(decide(pl.DataFrame(rows, schema=PLAN), inventory, view, limits, now)).iter_rows(named=True):
+            of = past[action["target"]]
+            if action["to_floor"] > floors[action["target"]]:
+                of["raised"] = now
+            elif action["to_floor"] < floors[action["target"]]:
+                of["lowered"] = now
+            floors[action["target"]], of["expires"] = action["to_floor"], action["expires_at"]
+        for name in recording.targets:
+            found[name].append(floors[name])
+    return [found[name] for name in recording.targets]
 
 
-def test_every_target_needs_limits(recorded, plan_of, limits):
+def test_limits_bind_and_are_told(recorded, limits):
+    recording = recorded([1] * 8)
+    plans = plans_for(recording, [[1, 1, 20, 20, 20, 20, 20, 20]])
+    walk = Ours([plans], limits("a", step_share=0.5, step_units=4), sweep=ONE).walk(recording)
+    # One unit, then at most four more (or half as many) a step: 5, 9, 14 (nine and a half of nine), 20.
+    assert walk.floor[0, 0].tolist() == [1, 5, 9, 14, 20, 20, 20, 20]
+    assert walk.bound.rows() == [(AS_PLANNED, "a", "step", 3)]
+
+
+def test_without_limits_the_floor_follows_at_once(recorded, limits):
+    recording = recorded([1] * 8)
+    plans = plans_for(recording, [[1, 1, 20, 20, 5, 5, 5, 5]])
+    tight = limits("a", step_share=0.5, step_units=4, dead_band=0.5, cooldown_down_s=86_400)
+    walk = Ours([plans], tight, sweep=ONE, bare=Bare()).walk(recording)
+    # At step 3 the 20 of that very slot must still be held.
+    assert walk.floor[0, 0].tolist() == [1, 20, 20, 20, 5, 5, 5, 5]
+
+
+def test_too_little_history_leaves_the_last_reading(recorded, limits):
+    recording = recorded([3, 4, 5, 6])
+    plans = plans_for(recording, [[9] * 4], history_days=1)
+    walk = Ours([plans], limits("a", min_history_s=7 * 86_400), sweep=ONE).walk(recording)
+    assert walk.floor.max() == 0
+    assert walk.desired[0, 0].tolist() == [0, 3, 4, 5]
+    # The plan of the last step does not reach the slot after it.
+    assert walk.bound.rows() == [(AS_PLANNED, "a", "stale", 1), (AS_PLANNED, "a", "history", 3)]
+
+
+def test_a_target_without_a_maximum_is_acted_on_in_replay(recorded, limits):
+    recording = recorded([1] * 4)
+    walk = Ours([plans_for(recording, [[7] * 4])], limits("a", max=None), sweep=ONE).walk(recording)
+    assert walk.floor[0, 0].tolist() == [7, 7, 7, 7]
+
+
+def test_floors_expire_where_no_plan_renews_them(recorded, limits):
+    recording = recorded([1] * 12)
+    plans = plans_for(recording, [[6] * 12], until=3)
+    walk = Ours([plans], limits("a", expiry_s=1800), sweep=ONE).walk(recording)
+    # The last plan is of step 2: its floor is needed at step 3, held for a slot and half an hour more.
+    assert walk.floor[0, 0].tolist() == [6] * 6 + [0] * 6
+
+
+def test_above_the_floor_may_stand_the_users_own_autoscaler(recorded, limits):
+    recording = recorded([4] * 6)
+    plans = plans_for(recording, [[3] * 6])
+    alone = Reactive((0.5,)).desired(recording)[0]
+    ours = Ours([plans], limits("a"), sweep=ONE, above=Reactive((0.5,)))
+    assert ours.desired(recording)[0].tolist() == np.maximum(alone, 3).tolist()
+    assert alone.max() == 8
+
+
+def test_only_the_walk_is_planned_and_the_last_reading_is_known_before(limits):
+    steps = 4 * 24 * 3
+    demand = np.full((1, steps), 2.0)
+    demand[0, :50] = 5.0
+    recording = Recording(("a",), recorded_start(), STEP, demand, steps - 20, Terms(STEP))
+    walk = Ours([plans_for(recording, [[3.0] * steps])], limits("a"), sweep=ONE).walk(recording)
+    assert walk.desired.shape == (1, 1, recording.walked_steps)
+    assert walk.desired[0, 0, 0] == 2
+    assert walk.floor[0, 0, -20 - 1 - 8 - 1] == 0
+    assert (walk.floor[0, 0, -20:] == 3).all()
+
+
+def recorded_start():
+    from datetime import UTC, datetime
+
+    return datetime(2024, 3, 4, tzinfo=UTC)
+
+
+def test_what_comes_later_changes_nothing_before(recorded, limits):
+    rng = np.random.default_rng(3)
+    demand, needs = rng.uniform(1, 20, (2, 40)), rng.uniform(1, 20, (2, 40))
+    later_demand = demand.copy()
+    later_demand[:, 25:] = 1e6
+    first = recorded(*demand)
+    second = recorded(*later_demand)
+    plans, other = plans_for(first, needs), plans_for(second, needs)
+    # A plan of step 24 knows the need of 25; plans from step 25 on are garbage too.
+    other.values[:, 25:] = 1e6
+    asked = Ours([plans], limits("a", "b")).desired(first)
+    again = Ours([other], limits("a", "b")).desired(second)
+    assert np.array_equal(asked[..., :25], again[..., :25])
+    assert not np.array_equal(asked[..., 26:], again[..., 26:])
+
+
+def test_targets_of_a_part_are_decided_as_among_all(recorded, limits):
+    rng = np.random.default_rng(4)
+    recording = recorded(*rng.uniform(1, 20, (3, 30)))
+    ours = Ours([plans_for(recording, rng.uniform(1, 20, (3, 30)))], limits("a", "b", "c", step_units=2))
+    whole = ours.desired(recording)
+    for rows in ([1], [2, 0]):
+        assert np.array_equal(ours.desired(recording.part(rows)), whole[:, rows])
+
+
+def test_every_target_needs_limits_and_plans_their_step(recorded, limits):
+    recording = recorded([1, 1], [1, 1])
     with pytest.raises(InputError, match="b has none"):
-        Ours(plan_of([[1], [1]]), limits("a"), decide=nothing).walk(recorded([1], [1]))
-
-
-def test_an_empty_plan_is_no_reason_to_stop(recorded, plan_of, limits, follow_the_plan):
-    ours = Ours(plan_of([]), limits("a"), decide=follow_the_plan)
-    assert ours.desired(recorded([2, 2]))[0, 0].tolist() == [0, 2]
-
-
-def test_the_live_decide_raises_ahead_of_the_need(recorded, plan_of, limits):
-    demand = [1, 1, 1, 6, 6, 1, 1, 1]
-    recording = recorded(demand)
-    walk = Ours(plan_of([[*demand, 1, 1]]), limits("a"), kappas=()).walk(recording)
-    served = serve(recording.demand, walk.desired, step=STEP, lead_time=STEP)
-    assert (served.capacity[0, 0] >= demand).all()
-    raised = walk.actions.filter(pl.col("to_floor") == 6)
-    assert raised["decided_at"].to_list() == [recording.at(2)]
-    assert raised["need_at"].to_list() == [recording.at(3)]
-    assert walk.bound.is_empty()
-
-
-def test_the_live_decide_acts_on_no_short_history_and_says_so(recorded, plan_of, limits):
-    recording = recorded([1, 2, 3, 4])
-    walk = Ours(plan_of([[9] * 8], history=1), limits("a"), kappas=()).walk(recording)
-    assert walk.desired[0, 0].tolist() == [0, 1, 2, 3]
-    assert walk.actions.is_empty()
-    assert walk.bound.rows() == [(AS_PLANNED, "a", "history", 4)]
-
-
-def test_a_walk_can_be_scored_without_walking_again(recorded, plan_of, limits):
-    recording = recorded([1, 2, 3, 4])
-    ours = Ours(plan_of([[4] * 8]), limits("a"), kappas=(0.9,))
-    again = Walked(ours, ours.walk(recording))
-    assert again.settings(recording) == ours.settings(recording)
-    np.testing.assert_array_equal(again.desired(recording), ours.desired(recording))
+        Ours([plans_for(recording, [[1, 1], [1, 1]])], limits("a")).walk(recording)
+    hourly = recorded([1] * 8, step=timedelta(hours=1))
+    with pytest.raises(InputError, match="do not fit"):
+        Ours([plans_for(recorded([1] * 8), [[1] * 8])], limits("a")).walk(hourly)

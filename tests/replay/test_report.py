@@ -12,10 +12,11 @@ from example_report import ORIGIN, SLOT, report_data
 from persona_platform.frames import OUTCOMES, PLAN, empty
 from persona_platform.replay import charts
 from persona_platform.replay.numbers import amount, lasting, likelihood, moment, money, number, percent
-from persona_platform.replay.ours import AS_PLANNED
+from persona_platform.replay.outcomes import AS_PLANNED
 from persona_platform.replay.page import table
 from persona_platform.replay.report import ReportData, report_html, write_report
 from persona_platform.replay.scores import ALL_TARGETS, Comparison, savings
+from persona_platform.replay.sections_saved import one_setting_each
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +99,19 @@ def test_it_contains_the_numbers_that_it_was_given(data, html):
     row = savings(data.comparison).filter(target=ALL_TARGETS, basis=AS_PLANNED).row(0, named=True)
     assert f"{percent(row['unserved_share'])} of demand was left unserved at a cost of {money(row['ours'])}" in page
     assert f"{percent(row['saved_reactive_tuned'])} less" in page
+
+
+def test_each_target_is_drawn_at_settings_that_serve_it_as_well_as_ours_or_come_closest(data):
+    chosen = one_setting_each(data.comparison).select("target", "policy", "setting").unique()
+    assert chosen.height == 2 * 4
+    scores = data.comparison.scores.join(chosen, on=["target", "policy", "setting"])
+    for target, rows in scores.group_by("target"):
+        planned = rows.filter(policy="ours", setting=AS_PLANNED)["unserved_share"].item()
+        for row in rows.iter_rows(named=True):
+            others = data.comparison.scores.filter(target=target[0], policy=row["policy"])
+            fits = others.filter(pl.col("unserved_share") <= planned)
+            wanted = fits["cost"].min() if fits.height else others["unserved_share"].min()
+            assert row["policy"] == "ours" or row["cost" if fits.height else "unserved_share"] == wanted
 
 
 def test_a_loss_is_called_a_loss(data):
