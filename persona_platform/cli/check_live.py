@@ -26,7 +26,7 @@ def check_live(project: Project, console: Console, as_json: bool) -> int:
     if as_json:
         print_json({"counts": counts, "decisions": rows.to_dicts()})
     elif rows.is_empty():
-        out.print(NONE_YET)
+        out.print(NONE_YET, soft_wrap=True)
     else:
         _tell(rows, counts)
     return 1 if counts["differs"] else 0
@@ -65,7 +65,7 @@ def _tell(rows: pl.DataFrame, counts: dict[str, int]) -> None:
         title = "Not the same" if others.height <= SHOWN else f"The first {SHOWN} of {others.height} not the same"
         told = others.head(SHOWN).select(pl.col("decision_id").alias("decision"), "now", "outcome", "detail")
         out.print(frame_table(title, told))
-    out.print(_verdict(rows.height, counts))
+    out.print(_verdict(rows.height, counts), soft_wrap=True)
 
 
 def _verdict(decisions: int, counts: dict[str, int]) -> str:

@@ -50,6 +50,9 @@ LEAST_SHARE, MOST_SHARE = 1e-4, 0.2
 """Unserved shares drawn; what is below stands at the left edge, since a logarithm has no place for zero."""
 
 SHARE_TICKS: Final = (1e-4, 1e-3, 1e-2, 1e-1)
+FINER_TICKS: Final = (1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1, 2e-1)
+"""Where less than two decades are drawn."""
+
 RATIO_TICKS: Final = (1, 1.05, 1.1, 1.2, 1.3, 1.5, 1.75, 2, 2.5, 3, 4, 5, 7, 10, 15, 20, 50, 100)
 DEAREST: Final = 1.12
 """The chart ends this much above the dearest of the main policies; what is dearer leaves it at the top."""
@@ -144,14 +147,14 @@ def frontier(curves: pl.DataFrame, *, name: str, width: int, height: int, marks:
     shown = [*(policy for policy in reversed(drawn) if policy not in MAIN), *above]
     relative = BOUND in drawn
     top, bottom = _top(curves), 1.0 if relative else float(curves["ratio"].to_numpy().min()) / DEAREST
+    left = _left(curves)
+    ticks = [tick for tick in (SHARE_TICKS if left < MOST_SHARE / 100 else FINER_TICKS) if tick >= left]
     x = alt.X(
         "unserved_share:Q",
-        title="demand left unserved"
-        if width < WIDTH
-        else "share of demand left unserved (each mark ten times the last)",
-        scale=alt.Scale(type="log", domain=[LEAST_SHARE, MOST_SHARE], nice=False),
+        title="share of demand left unserved (logarithmic)" if width >= WIDTH else "demand left unserved",
+        scale=alt.Scale(type="log", domain=[left, MOST_SHARE], nice=False),
         axis=alt.Axis(
-            values=list(SHARE_TICKS),
+            values=ticks,
             labelExpr=f"(datum.value <= {LEAST_SHARE} ? '≤ ' : '') + format(100 * datum.value, '~g') + ' %'",
         ),
     )
@@ -186,6 +189,13 @@ def frontier(curves: pl.DataFrame, *, name: str, width: int, height: int, marks:
     heading = "" if name == ALL_TARGETS else short(name, width // 9)
     chart = alt.LayerChart(layer=layers, title=heading, width=width, height=height)
     return compact(svg(chart, f"Cost against unserved demand by policy, {name}"))
+
+
+def _left(curves: pl.DataFrame) -> float:
+    """The power of ten below the least share that anyone but the clairvoyant reaches."""
+    real = curves.filter(pl.col("policy") != BOUND)
+    least = (real if real.height else curves)["unserved_share"].to_numpy().min()
+    return float(np.clip(10.0 ** np.floor(np.log10(least) + 1e-9), LEAST_SHARE, MOST_SHARE / 20))
 
 
 def _ticks(top: float) -> list[float]:

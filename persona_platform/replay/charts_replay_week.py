@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from persona_platform.replay.chart_style import COLORS, WIDTH, svg, units_axis
+from persona_platform.replay.chart_style import COLORS, WIDTH, svg
 from persona_platform.replay.charts import CAPACITY, DEMAND, PAID, UNSERVED
 from persona_platform.replay.charts_replay import compact
 from persona_platform.replay.sections_replay_words import title
@@ -37,7 +38,7 @@ def week(decisions: pl.DataFrame, policies: Sequence[str], *, name: str, width: 
         return ""
     top = decisions.select(pl.max_horizontal(pl.col("demand", "billed").max())).item() or 0.0
     span = decisions.select(pl.col("ts").max() - pl.col("ts").min()).item()
-    x, y = _days_axis(span, width), units_axis
+    x, y = _days_axis(span, width), partial(_units, top)
     panels = []
     for policy in policies:
         one = _thinned(decisions.filter(pl.col("policy") == policy).sort("ts"), MOST_POINTS * width // WIDTH)
@@ -45,7 +46,7 @@ def week(decisions: pl.DataFrame, policies: Sequence[str], *, name: str, width: 
             continue
         base = alt.Chart(one.with_columns(short=pl.max_horizontal("demand", "capacity")))
         layers = [
-            base.mark_area(interpolate="step-after", color=COLORS[series]).encode(x=x, y=y(upper, top), **lower)
+            base.mark_area(interpolate="step-after", color=COLORS[series]).encode(x=x, y=y(upper), **lower)
             for series, upper, lower in (
                 (PAID, "billed", {"y2": "capacity"}),
                 (DEMAND, "demand", {}),
@@ -53,9 +54,16 @@ def week(decisions: pl.DataFrame, policies: Sequence[str], *, name: str, width: 
             )
         ]
         line = base.mark_line(interpolate="step-after", strokeWidth=1.6, color=COLORS[CAPACITY])
-        layers.append(line.encode(x=x, y=y("capacity", top)))
+        layers.append(line.encode(x=x, y=y("capacity")))
         panels.append(alt.LayerChart(layer=layers, title=title(policy), width=width, height=height))
     return compact(svg(alt.vconcat(*panels, spacing=14), f"Demand and capacity of {name}")) if panels else ""
+
+
+def _units(top: float, field: str) -> "alt.Y":
+    import altair as alt
+
+    scale = alt.Scale(domain=[0, max(top, 1)], nice=True)
+    return alt.Y(f"{field}:Q", title="units", scale=scale, axis=alt.Axis(tickCount=4, format=",~r"), stack=None)
 
 
 def _thinned(rows: pl.DataFrame, most: int) -> pl.DataFrame:

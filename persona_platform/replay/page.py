@@ -44,11 +44,13 @@ tr.below div { position: sticky; left: 0; max-width: min(52em, calc(100vw - 48px
 .key svg { display: inline-block; vertical-align: middle; margin-right: 7px; }
 .beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(340px, 100%), 1fr)); gap: 24px 20px; }
 .three { grid-template-columns: repeat(auto-fit, minmax(min(250px, 100%), 1fr)); }
+div.note { font-size: 15px; } div.note p { margin: 2px 0; max-width: none; }
 .small { color: #55606b; font-size: 14px; margin: 4px 0 8px; padding: 0; list-style: none; }
 .facts + .note { margin-top: 16px; }
 .on-narrow { display: none; }
 @media (max-width: 620px) { .on-narrow { display: block; } .on-wide { display: none; }
-  main { padding: 24px 16px 56px; } h1 { font-size: 26px; } .broad table { min-width: 38em; } }
+  main { padding: 24px 16px 56px; } h1 { font-size: 26px; } .broad table { min-width: 38em; }
+  .broader table { min-width: 58em; } }
 .none { color: #66717c; font-style: italic; }
 .note { background: #fff7e8; border-left: 3px solid #e0a12e; padding: 8px 14px; max-width: none; }
 footer { margin-top: 56px; padding-top: 16px; border-top: 1px solid #dfe4e8;
@@ -124,7 +126,8 @@ def table(
         f"<tr{_class(kind)}>{line}</tr>{more}"
         for kind, line, more in zip(classes, lines, under or [""] * len(rows), strict=True)
     )
-    wide = "wide broad" if len(columns) > 3 else "wide"
+    # More than three columns do not fit a telephone; they are scrolled instead of squeezed.
+    wide = "wide broader" if len(columns) > 7 else "wide broad" if len(columns) > 3 else "wide"
     return f'<div class="{wide}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 

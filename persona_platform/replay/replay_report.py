@@ -80,12 +80,11 @@ def replay_html(data: ReplayReport) -> str:
         Section("activations", "What the forecast of activations is worth", activations(data.activation)),
         Section("how", "How this was replayed", how(comparison, data.summary, data.source, len(fronts.targets))),
     ]
-    about = f"{data.source[0].upper()}{data.source[1:]}. " if data.source else ""
-    notes = "".join(paragraph(note, "note") for note in data.notes)
+    about = f"Replay of {data.source}: recorded demand" if data.source else "Recorded demand, replayed"
+    notes = f'<div class="note">{"".join(paragraph(note) for note in data.notes)}</div>' if data.notes else ""
     return page(
         data.title,
-        f"{about}Recorded demand, replayed with the decisions that run live, beside the autoscaler that you have. "
-        "All times are UTC.",
+        f"{about}, with the decisions that run live, beside the autoscaler that you have. All times are UTC.",
         answer(found, comparison, median_against_tuned(data.summary, wished), wished) + notes,
         parts,
         "Unserved is the share of demand that found no usable capacity. Capacity costs from its request on. "

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from persona_platform.replay.charts_replay_reliability import reliability
-from persona_platform.replay.numbers import DASH, count, lasting, number, percent
+from persona_platform.replay.numbers import DASH, count, lasting, percent
 from persona_platform.replay.page import Column, figure, paragraph, table
 
 BINS: Final = 15
@@ -42,7 +42,7 @@ def activations(rows: pl.DataFrame) -> str:
             percent(score["happened"]),
             percent(score["said"]),
             percent(score["off"]),
-            number(score["brier"]),
+            f"{score['brier']:.4f}",
             DASH if score["skill"] is None else percent(score["skill"]),
         ]
         for horizon, score in zip(horizons, scores, strict=True)

@@ -8,6 +8,9 @@ from persona_platform.replay.scores import Comparison
 from persona_platform.replay.sections_replay_findings import EVEN_COST, UNKNOWN, Finding, Totals, gap_closed
 from persona_platform.replay.sections_replay_words import EVEN, PLAIN, TUNED, between, cost, level, listed, signed, unit
 
+MOST_NAMES = 6
+"""As many targets as a headline holds by name."""
+
 
 def answer(found: Sequence[Finding], comparison: Comparison, medians: Mapping | None, wished: float) -> str:
     """The answer, what it rests on, and the facts.
@@ -46,8 +49,12 @@ def _headline(found: Sequence[Finding]) -> str:
         return f"No, leave all {len(found):,} targets to your autoscaler{_why_not(found)}."
     if len(on) == len(found):
         return f"Yes, turn it on for all {len(found):,} targets."
+    if (Totals.of(found).saved(TUNED) or 0.0) < -EVEN:
+        names = f" ({listed(on)})" if len(on) <= MOST_NAMES else ""
+        some = f"Only for {len(on):,} of {len(found):,} targets{names}"
+        return f"{some}: over all, as judged beforehand, it would have cost more."
     some = f"for {len(on):,} of {len(found):,} targets"
-    names = f": {listed(on)}" if len(on) <= 6 else ""
+    names = f": {listed(on)}" if len(on) <= MOST_NAMES else ""
     return f"Yes, {some}{names}." if 2 * len(on) >= len(found) else f"Only {some}{names}."
 
 
@@ -76,7 +83,7 @@ def _money(found: Sequence[Finding], totals: Totals, comparison: Comparison, wis
     many = "all" if totals.targets == len(found) else f"{totals.targets:,} of"
     judged = ", each as judged beforehand," if any(f.suitable is not None for f in found) else ""
     over = "it" if one else f"{many} {count(len(found), 'target')} together{judged}"
-    more = "" if totals.all_reached else " (more where ours never serves so much)"
+    more = "" if totals.all_reached else " (more where that is never reached)"
     at = f"At {level(wished)} of demand unserved{more}"
     tuned, plainly = ("a reactive autoscaler", "a plain one") if one else ("reactive autoscalers", "plain ones")
     less = f"{signed(totals.saved(TUNED))} than {tuned} tuned in hindsight ({cost(totals.tuned)})"
@@ -89,7 +96,7 @@ def _median(medians: Mapping | None, targets: int) -> str:
     if medians is None or targets == 1:
         return ""
     low, high = medians["low"], medians["high"]
-    said = f"For the median target that is {signed(1 - medians['median'])} than tuned"
+    said = f"For the median target ours costs {signed(1 - medians['median'])} than tuned"
     if low is None or high is None:
         return f"{said}."
     maybe = ", so it may be chance" if low < 1 < high else ""

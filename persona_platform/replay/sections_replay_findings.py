@@ -1,7 +1,8 @@
 """What the replay says of each target: turn prediction on or leave it, with which setting, at what cost, and why.
 
-Costs of all policies are read off their frontiers at the same share of unserved demand: the wished one, or where
-no setting of ours serves that much, the least that ours leaves unserved. Nothing here is HTML.
+Costs of all policies are read off their frontiers at the same share of unserved demand: the wished one; where ours
+never serves that much, the least that it leaves; where no autoscaler does either, the least that both reach. Nothing
+here is HTML.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -50,11 +51,14 @@ class Fronts:
         found = float(along(rows["unserved_share"].to_numpy(), rows["cost"].to_numpy(), share))
         return None if np.isnan(found) else found
 
-    def within(self, target: str, policy: str, share: float) -> dict | None:
-        """SCORES row of the cheapest setting that leaves no more than ``share``, else of the one that leaves least."""
+    def least(self, target: str, policy: str) -> float | None:
+        """The least unserved share that the policy reaches; None where it was not run."""
         rows = self.rows(target, policy)
-        if rows is None:
-            return None
+        return None if rows is None else float(rows["unserved_share"][0])
+
+    def within(self, target: str, policy: str, share: float) -> Mapping:
+        """SCORES row of the policy's cheapest setting that leaves no more than ``share``, else of its tightest."""
+        rows = self._rows[target, policy]
         best = int(cheapest_within(rows["unserved_share"].to_numpy(), rows["cost"].to_numpy(), share))
         return rows.row(max(best, 0), named=True)
 
@@ -70,7 +74,7 @@ class Finding:
         outcome: what prediction did over the scored part; of a target left alone, what it would have done.
         scored: the same in a sentence.
         share: the unserved share at which costs are compared.
-        reached: whether that is the wished one, and not the least that ours leaves unserved.
+        reached: whether that is the wished one.
         costs: money by policy at that share; None where it does not reach it.
         best: SCORES row of the recommended setting.
         history_s: span of the observed demand, seconds; None without a verdict.
@@ -147,25 +151,23 @@ def findings(fronts: Fronts, suitability: pl.DataFrame, left_alone: Iterable[str
     """
     verdicts = {row["target"]: row for row in suitability.iter_rows(named=True)}
     alone = frozenset(left_alone)
-    found = []
-    for target in fronts.targets:
-        best = fronts.within(target, OURS, wished)
-        if best is not None:
-            verdict = verdicts.get(target, {})
-            found.append(_finding(fronts, target, best, verdict, wished, left_alone=target in alone))
+    found = [
+        _finding(fronts, target, verdicts.get(target, {}), wished, left_alone=target in alone)
+        for target in fronts.targets
+        if fronts.rows(target, OURS) is not None
+    ]
     return sorted(found, key=lambda f: (f.money is None, -(f.money or 0.0), f.target))
 
 
-def _finding(
-    fronts: Fronts, target: str, best: Mapping, verdict: Mapping, wished: float, *, left_alone: bool
-) -> Finding:
-    reached = best["unserved_share"] <= wished + EDGE
-    share = wished if reached else best["unserved_share"]
+def _finding(fronts: Fronts, target: str, verdict: Mapping, wished: float, *, left_alone: bool) -> Finding:
+    least = {name: fronts.least(target, name) for name in (OURS, TUNED, PLAIN)}
+    within = {name: share is not None and share <= wished + EDGE for name, share in least.items()}
+    share = _compared_at(least, within, wished)
     costs = {name: fronts.cost(target, name, share) for name in (OURS, TUNED, PLAIN, BOUND)}
     suitable = False if left_alone else verdict.get("suitable")
     if suitable is False:
         outcome, scored = _unlimited(fronts, target, share, costs[TUNED])
-    elif not reached and any(fronts.cost(target, name, wished) is not None for name in (TUNED, PLAIN)):
+    elif not within[OURS] and (within[TUNED] or within[PLAIN]):
         outcome = LOST
         scored = (
             f"None of its settings kept within {level(wished)} unserved, the least was {percent(share)}; "
@@ -173,6 +175,10 @@ def _finding(
         )
     else:
         outcome, scored = _against(costs, fronts.policies)
+        if not within[OURS]:
+            said = f"{scored[:1].lower()}{scored[1:]}"
+            scored = f"Neither ours nor an autoscaler keeps within {level(wished)} unserved. At {percent(share)} {said}"
+    best = fronts.within(target, OURS, share)
     return Finding(
         target=target,
         suitable=suitable,
@@ -180,13 +186,25 @@ def _finding(
         outcome=outcome,
         scored=scored,
         share=share,
-        reached=reached,
+        reached=within[OURS],
         costs=costs,
         best=best,
         history_s=verdict.get("history_s"),
         relative=verdict.get("relative"),
         gain=verdict.get("gain"),
     )
+
+
+def _compared_at(least: Mapping[str, float | None], within: Mapping[str, bool], wished: float) -> float:
+    """The unserved share at which costs are compared.
+
+    Where nobody serves as much as wished, the one that serves a hair more than the other, at whatever cost, has not
+    won by that: they are compared at the least that both reach.
+    """
+    if within[OURS]:
+        return wished
+    rivals = [] if within[TUNED] or within[PLAIN] else [share for name in (TUNED, PLAIN) if (share := least[name])]
+    return max([least[OURS] or wished, *rivals[:1]])
 
 
 def _unlimited(fronts: Fronts, target: str, share: float, tuned: float | None) -> tuple[Outcome, str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from persona_platform.replay.numbers import DASH, count, lasting, number, percent
-from persona_platform.replay.page import Column, paragraph, table, text, two_lines
+from persona_platform.replay.page import Column, paragraph, table, text
 from persona_platform.replay.scores import Comparison
 from persona_platform.replay.sections_replay_findings import (
     EVEN_COST,
@@ -35,7 +35,7 @@ def targets_table(found: Sequence[Finding], comparison: Comparison, wished: floa
         Column("Tuned", numeric=True),
         Column("Plain", numeric=True),
         Column("Knowing the future", numeric=True),
-        Column("Setting", whole=True),
+        Column("Setting"),
         Column("Starts a day", numeric=True),
         Column("Worst day", numeric=True),
     ]
@@ -57,7 +57,7 @@ def targets_table(found: Sequence[Finding], comparison: Comparison, wished: floa
     return (
         paragraph(
             f"Ours is Persona Platform with prediction on. Costs are {money}, of every policy at {level(wished)} of "
-            "demand unserved (or at the least that ours leaves), read off between two settings where need be. Tuned "
+            "demand unserved (or at the least that is reached), read off between two settings where need be. Tuned "
             "is a reactive autoscaler with the target utilization, window and minimum that turned out best; plain "
             "has Kubernetes' defaults; knowing the future is the least that anybody could pay."
         )
@@ -84,24 +84,30 @@ def _ends(found: Sequence[Finding]) -> tuple[Sequence[Finding], int]:
 def _row(f: Finding) -> list[str]:
     advice = '<b class="good">Turn on</b>' if f.turn_on else "<b>Leave alone</b>"
     best = f.best
-    unserved = percent(best["unserved_share"])
+    setting = DASH if f.suitable is False else best["setting"]
+    unserved = f"<small>{text(percent(best['unserved_share']))}&#160;unserved</small>"
+    bad = unserved.replace("<small>", '<small class="bad">')
     return [
         f"{text(f.target)}<br>{advice}",
         _saved(f),
         _gap(f.gap_closed),
-        *(cost(f.costs[name]) for name in (OURS, TUNED, PLAIN, BOUND)),
-        two_lines(best["setting"] if f.suitable is not False else DASH, f"{unserved} unserved")
-        if f.reached
-        else f'{text(best["setting"])}<br><small class="bad">{unserved} unserved</small>',
+        *(_cost(f.costs[name]) for name in (OURS, TUNED, PLAIN, BOUND)),
+        f"{text(setting)}<br>{unserved if f.reached else bad}",
         number(best["starts_per_day"]),
         percent(best["worst_day"]),
     ]
+
+
+def _cost(value: float | None) -> str:
+    return "<small>not<br>reached</small>" if value is None else cost(value)
 
 
 def _saved(f: Finding) -> str:
     share = f.saved(TUNED)
     if f.money is None or share is None:
         return "no comparison"
+    if signed(share) == signed(0.0):
+        return "the same" + ("<br><small>as plain</small>" if f.suitable is False else "")
     amount = f"{cost(abs(f.money))} {'less' if f.money >= 0 else 'more'}"
     as_plain = ", as plain" if f.suitable is False else ""
     cell = f"<b>{amount}</b><br><small>{text(signed(share))}{as_plain}</small>"
@@ -121,7 +127,7 @@ def _total(totals: Totals) -> list[str]:
         f"<b>Together</b><br><small>{count(totals.targets, 'target')}</small>",
         f"<b>{cost(abs(saved))} {more}</b><br><small>{text(signed(totals.saved(TUNED)))}</small>",
         _gap(gap),
-        *(cost(total) for total in (totals.ours, totals.tuned, totals.plain, totals.bound)),
+        *(_cost(total) for total in (totals.ours, totals.tuned, totals.plain, totals.bound)),
         "",
         "",
         "",

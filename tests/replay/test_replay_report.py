@@ -162,6 +162,33 @@ def test_what_the_scored_part_says(ours, tuned, plain, outcome, said):
     assert finding.turn_on == (outcome == "gained")
 
 
+def test_where_nobody_serves_as_much_as_wished_a_hair_more_at_any_cost_does_not_win():
+    """Compared at the least that both reach, with the setting that is cheapest there."""
+    scores = made_up(
+        [
+            ("a", "ours", 0.11, 900),
+            ("a", "ours", 0.12, 120),
+            ("a", "reactive_tuned", 0.12, 100),
+            ("a", "clairvoyant", 0.001, 40),
+        ]
+    )
+    (finding,) = found_of(scores)
+    assert finding.share == 0.12
+    assert finding.best["cost"] == 120
+    assert finding.outcome == "lost"
+    assert "Neither ours nor an autoscaler keeps within 1 % unserved. At 12 % it cost 20 % more" in finding.scored
+
+
+def test_yes_for_some_is_no_yes_where_it_costs_more_over_all(data):
+    rivals = [("reactive_tuned", 100), ("reactive", 100), ("clairvoyant", 40)]
+    scores = made_up(
+        [(t, name, 0.01, c) for t, ours in (("a", 90), ("b", 200)) for name, c in (("ours", ours), *rivals)]
+    )
+    page = words(replay_html(with_scores(data, scores, suitability=empty(SUITABILITY))))
+    assert "Only for 1 of 2 targets (a): over all, as judged beforehand, it would have cost more." in page
+    assert "45 % more cost than a tuned autoscaler at equal service: 90.00 in your money" in page
+
+
 def test_costs_are_compared_at_the_wished_share_and_not_at_what_ours_happens_to_leave():
     """Ours at a tenth of the share must not be held against what the rival pays for a tenth of it."""
     scores = made_up(
