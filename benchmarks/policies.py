@@ -105,6 +105,7 @@ def replayed(case: Case, lead: timedelta, folder: Path) -> Comparison:
         limits=limits_frame([Target(name, name, limits=Limits()) for name in names]),
         walking=Walking(refit_every=timedelta(days=7)),
         activations=0,
+        files=False,
     )
     return replay(case, options, folder, lambda *_: None)
 

@@ -44,7 +44,9 @@ class Limits:
     budget_day: float | None = None
     approval_units: int | None = None
     approval_cost: float | None = None
-    min_history: timedelta = timedelta(days=7)
+    min_history: timedelta = timedelta(days=3)
+    """Two days and one to judge by. Seven days, as others ask for, kept targets off that gained most; whether a short
+    history was enough is what the suitability verdict measures (benchmarks/policies.py, the crane series)."""
     stale_after: timedelta | None = None
     """Age beyond which an input is not acted on; None: two slots, at least an hour."""
     expiry: timedelta = timedelta(hours=1)

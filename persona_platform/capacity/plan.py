@@ -15,6 +15,7 @@ from persona_platform.capacity.limits import digest
 from persona_platform.capacity.sizing import whole_units
 from persona_platform.errors import InputError
 from persona_platform.frames import DEMAND, EVIDENCE, OBSERVED, PLAN, SUITABILITY, TARGETS, TS, conform, empty
+from persona_platform.sums import total
 
 QUANTILES = ("q50", "q90", "q95", "q99")
 
@@ -64,7 +65,7 @@ def make_plan(
     """
     combined = _combined(demand, targets)
     evidence = _evidence(expected, targets, origin)
-    sums = evidence.group_by("target", "slot").agg(expected=pl.col("expected").sum())
+    sums = evidence.group_by("target", "slot").agg(expected=total("expected"))
     rows = (
         combined.join(sums, on=["target", "slot"], how="left")
         .join(_history(observed, slot, cycle), on="target", how="left")

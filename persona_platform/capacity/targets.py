@@ -14,6 +14,7 @@ import polars as pl
 from persona_platform.capacity.limits import Limits
 from persona_platform.errors import ConfigError
 from persona_platform.frames import NEEDS, SERVED_ACTIVITIES, SIZED_RESOURCES, TARGETS, UNITS, conform
+from persona_platform.sums import average, total
 
 TIER_KAPPA: Mapping[str, float] = {"critical": 0.99, "standard": 0.95, "batch": 0.80}
 """The quantile that the floor stands at where no prices are given, the most demanding tier first."""
@@ -153,12 +154,12 @@ def _mean_demand(needs: pl.DataFrame, workloads: pl.DataFrame) -> dict[str, dict
     if not columns or needs.is_empty():
         return {}
     sums = (
-        needs.join(workloads.select("workload_id", "pool"), on="workload_id")
-        .group_by("pool", "slot")
-        .agg(*(pl.col(name).fill_nan(None).sum() for name in columns), read=pl.len())
+        needs.join(workloads.select("workload_id", "pool"), on="workload_id", maintain_order="left")
+        .group_by("pool", "slot", maintain_order=True)
+        .agg(*(total(pl.col(name).fill_nan(None)) for name in columns), read=pl.len())
         .filter(pl.col("read") >= pl.col("read").median().over("pool") / 2)
     )
-    means = sums.group_by("pool").agg(pl.col(name).mean() for name in columns)
+    means = sums.group_by("pool").agg(average(name) for name in columns)
     return {row["pool"]: {name: row[name] for name in columns} for row in means.iter_rows(named=True)}
 
 

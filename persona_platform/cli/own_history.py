@@ -45,6 +45,8 @@ def own_case(
     slot, marts = resource.slot(), project.marts
     usage = read_mart(marts, "usage_per_slot", since=start, until=end)
     needs = needs_per_slot(usage, read_mart(marts, "activity_per_slot", since=start, until=end))
+    if needs.is_empty() and start is None and end is None:
+        raise InputError("What was ingested is not in slots yet: persona replan first, or give files with --data PATH.")
     if needs.is_empty():
         raise InputError("No metric that says what a workload uses was read in that time; widen --from and --to.")
     first, last = needs["slot"].min(), needs["slot"].max()
@@ -61,8 +63,10 @@ def own_case(
         raise InputError(" ".join(["No target is left to replay.", *reasons]))
     sizing = Sizing(sized, units)
     limits = limits_frame([target for target in targets if target.name in set(sized["target"])])
-    frames = (needs, workloads, sized, units)
-    named = hashlib.sha256("|".join(map(digest, frames)).encode()).hexdigest()[:32]
+    # Digests read no lists: the kinds of a slot's events as one text.
+    marked = history.calendar.with_columns(pl.col("events").list.join(","))
+    frames = (needs, workloads, marked, sized, units)
+    named = hashlib.sha256("|".join([scored_from.isoformat(), *map(digest, frames)]).encode()).hexdigest()[:32]
     case = Case(
         history=history,
         sizing=sizing,

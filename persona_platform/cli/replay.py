@@ -1,5 +1,6 @@
 """``persona replay``: what the platform would have done on recorded history, beside what people use today."""
 
+import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self
@@ -16,6 +17,16 @@ POLICY_NAMES: Final = (
     *("static", "reactive", "reactive_tuned", "last_value", "histogram", "aws_predictive", "previous_day"),
     *("seasonal_naive", "ours", "clairvoyant"),
 )
+
+_OF_FILES: Final = (
+    ("unit", "--unit", "auto"),
+    ("group_by", "--group-by", "workload"),
+    ("timezone", "--timezone", "UTC"),
+)
+"""Options with a default that say nothing of a project's own warehouse."""
+
+TOLD: Final = (0.01, 0.05)
+"""Unserved shares of which the first that can be compared is told."""
 
 
 class Unit(click.ParamType):
@@ -48,8 +59,8 @@ class TwoPrices(click.ParamType):
             self.fail(
                 f"{value!r} is not UNDER:OVER, the prices of an unserved and an idle unit-hour, as 19:1.", param, ctx
             )
-        if not (under > 0 and over > 0):
-            self.fail(f"Both prices must be above 0; they are {under:g} and {over:g}.", param, ctx)
+        if not (0 < under < math.inf and 0 < over < math.inf):
+            self.fail(f"Both prices must be above 0, and finite; they are {under:g} and {over:g}.", param, ctx)
         return under, over
 
 
@@ -99,6 +110,7 @@ class TwoPrices(click.ParamType):
     help="Share of the time that is learned from and not scored.",
 )
 @click.option("--policies", help=f"Some of {', '.join(POLICY_NAMES)}; default: all.")
+@click.option("--settings", type=click.IntRange(1), help="At most so many settings of each policy; default: all.")
 @click.option("--refit", default="1d", show_default=True, help="How often models are learned anew; none: once.")
 @click.option(
     "--routes",
@@ -153,6 +165,10 @@ def replay(
         raise InputError("Say where the results go: --out DIR.")
     if more and not data:
         raise InputError(f"{more[0]} is not named by an option; give files with --data {more[0]}.")
+    # What is wrong on the command line is said before files are read for minutes.
+    asked |= {"policies": _policies(asked["policies"]), "refit": _refit(asked["refit"]), "terms": _terms(asked)}
+    if asked["start"] and asked["end"] and asked["start"] >= asked["end"]:
+        raise InputError(f"--from {asked['start']} must come before --to {asked['end']}.")
     run = _from_files if data else _from_warehouse
     comparison = run([*data, *more], folder, asked)
     found = _summary(folder)
@@ -201,7 +217,9 @@ def _from_warehouse(_: list[Path], folder: Path, asked: dict[str, Any]) -> Any:
     project = find_project()
     of_files = {"metric": "--metric", "slot": "--slot", "prices": "--prices", "workloads": "--workloads"}
     of_files |= {"events": "--events", "holidays": "--holidays"}
-    if given := [option for name, option in of_files.items() if asked[name]]:
+    given = [option for name, option in of_files.items() if asked[name]]
+    given += [option for name, option, plain in _OF_FILES if asked[name] != plain]
+    if given:
         raise InputError(f"{given[0]} is for files given with --data; a project says it in {project.config}.")
     with _bar() as bar:
         case, limits = own_case(
@@ -225,15 +243,14 @@ def _run(
     for note in case.notes:
         err.print(note, soft_wrap=True)
     options = ReplayOptions(
-        terms=_terms(asked),
+        terms=asked["terms"],
         limits=limits,
-        walking=Walking(
-            refit_every=_refit(asked["refit"]), routes=routes, plan_every=asked["plan_every"], seed=asked["seed"]
-        ),
-        policies=_policies(asked["policies"]),
+        walking=Walking(refit_every=asked["refit"], routes=routes, plan_every=asked["plan_every"], seed=asked["seed"]),
+        policies=asked["policies"],
         prices=dict(limits.select("target", "price_per_hour").iter_rows()),
         activations=asked["activations"],
         judged=not asked["act_on_all"],
+        settings=asked["settings"],
         source=source,
     )
     return run_replay(case, options, folder, bar.stage)
@@ -260,13 +277,23 @@ def _terms(asked: dict[str, Any]) -> Any:
 def _refit(words: str) -> timedelta | None:
     from persona_platform.settings import parse_duration
 
-    return None if words == "none" else parse_duration(words)
+    if words == "none":
+        return None
+    every = parse_duration(words)
+    if every <= timedelta(0):
+        raise InputError(f"--refit {words} is no time at all; give a time such as 1d, or none to learn once.")
+    return every
 
 
 def _policies(words: str | None) -> tuple[str, ...]:
     if words is None:
         return POLICY_NAMES
-    return tuple(name.strip() for name in words.split(",") if name.strip())
+    names = tuple(name.strip() for name in words.split(",") if name.strip())
+    if unknown := [name for name in names if name not in POLICY_NAMES]:
+        raise InputError(f"There is no policy {unknown[0]}; choose among {', '.join(POLICY_NAMES)}.")
+    if not names:
+        raise InputError(f"--policies names none; choose among {', '.join(POLICY_NAMES)}.")
+    return names
 
 
 def _summary(folder: Path) -> dict[str, Any]:
@@ -276,30 +303,38 @@ def _summary(folder: Path) -> dict[str, Any]:
 
 
 def _tell(found: dict[str, Any], left_alone: tuple[str, ...], folder: Path) -> None:
-    """The answer in a table: ours against each rival at 1 % unserved."""
-    from persona_platform.replay.numbers import POLICY, percent
+    """The answer in a table: ours against each rival at 1 % unserved, or at 5 % where nobody reaches that."""
+    from persona_platform.replay.numbers import percent
+    from persona_platform.replay.sections_replay_words import ABOVE, UNLIMITED, title
 
-    level = 0.01
-    rows = [row for row in found["overall"] if row["level"] == level]
-    if rows:
+    rows = [row for row in found["overall"] if row["rival"] not in (ABOVE, UNLIMITED)]
+    level = next((level for level in TOLD if any(row["targets"] for row in rows if row["level"] == level)), None)
+    if rows and level is None:
+        out.print(
+            f"Ours and the others never both serve all but {100 * TOLD[-1]:g} % of demand: at these settings there is "
+            "nothing to compare.",
+            soft_wrap=True,
+        )
+    if level is not None:
         shown = pl.DataFrame(
             [
                 {
-                    "ours against": POLICY.get(row["rival"], row["rival"]),
-                    "cost": percent(row["cost_ratio"]) if row["cost_ratio"] is not None else None,
+                    "ours against": title(row["rival"]),
+                    "cost": percent(row["cost_ratio"]) if row["targets"] else None,
                     "gap closed": percent(row["gap_closed"]) if row["gap_closed"] is not None else None,
                     "cheaper": row["wins"],
                     "dearer": row["losses"],
                     "of targets": row["targets"],
                 }
                 for row in rows
+                if row["level"] == level
             ]
         )
-        title = f"At {percent(level)} of demand unserved, medians over targets"
-        out.print(frame_table(title, shown, right=("cost", "gap closed")))
+        said = f"Cost of ours in % of each, {100 * level:g} % of demand unserved, medians over targets"
+        out.print(frame_table(said, shown, right=("cost", "gap closed")))
     if left_alone:
         out.print(f"Better left to their autoscaler, by their training data: {', '.join(left_alone)}.", soft_wrap=True)
-    out.print(f"The whole answer is in {folder / 'report.html'}.")
+    out.print(f"The whole answer is in {folder / 'report.html'}.", soft_wrap=True)
 
 
 class _Bar:
@@ -335,4 +370,4 @@ def _bar() -> _Bar:
         TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(),
     )
-    return _Bar(Progress(*columns, console=err, transient=True))
+    return _Bar(Progress(*columns, console=err, transient=True, disable=not err.is_terminal))

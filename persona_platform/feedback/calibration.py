@@ -10,6 +10,7 @@ import polars as pl
 
 from persona_platform.capacity.sizing import TOLERANCE
 from persona_platform.frames import OBSERVED, PLAN, QUANTILE_COLUMNS, Schema, conform
+from persona_platform.sums import average
 
 CALIBRATION: Schema = {
     "target": pl.String,
@@ -40,12 +41,12 @@ def calibration(
     above = pl.col("peak") > pl.col("q_kappa") + TOLERANCE
     miss = pl.col("peak") - pl.col("q_kappa")
     loss = pl.max_horizontal(pl.col("kappa") * miss, (pl.col("kappa") - 1) * miss)
-    judged = planned.join(peaks, on=["target", "slot"]).filter(
+    judged = planned.join(peaks, on=["target", "slot"], maintain_order="left").filter(
         pl.col("peak").is_not_null() & (above | ~pl.col("censored"))
     )
     rows = judged.group_by(
         "target", (pl.col("slot") - pl.col("origin")).dt.total_seconds().alias("lead_s"), "kappa"
-    ).agg(coverage=1 - above.mean(), slots=pl.len(), pinball=loss.mean())
+    ).agg(coverage=1 - above.mean(), slots=pl.len(), pinball=average(loss))
     return conform(rows, CALIBRATION, "The calibration").sort("target", "lead_s", "kappa")
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from persona_platform.forecasting.features import Past, Rows, feature_names
 from persona_platform.forecasting.panel import Ints
 from persona_platform.forecasting.quantiles import Floats
+from persona_platform.sums import one_thread
 
 _TRUST: Final = 30.0  # errors of a series' own that weigh as much as the figure pooled over series
 _RIDGE: Final = 20.0
@@ -92,12 +93,13 @@ def fit_base_line(past: Past, rows: Rows, features: Floats, moves: Floats, sprea
     far = np.max(np.abs(heights), axis=1, initial=_CLIP) / _CLIP
     heights, tame = heights / far[:, None], tame / far
     coefficients = np.empty((leads.size, directions.shape[1]))
-    for lead in range(leads.size):
-        weight = np.where(low == lead, 1 - upper, 0.0) + np.where((high == lead) & (high > low), upper, 0.0)
-        near = weight > 0
-        weighed = heights[near].T * weight[near]
-        gram = weighed @ heights[near] + _RIDGE * np.eye(directions.shape[1])
-        coefficients[lead] = np.linalg.solve(gram, weighed @ tame[near])
+    with one_thread():
+        for lead in range(leads.size):
+            weight = np.where(low == lead, 1 - upper, 0.0) + np.where((high == lead) & (high > low), upper, 0.0)
+            near = weight > 0
+            weighed = heights[near].T * weight[near]
+            gram = weighed @ heights[near] + _RIDGE * np.eye(directions.shape[1])
+            coefficients[lead] = np.linalg.solve(gram, weighed @ tame[near])
     pooled = np.clip(_pooled_move(coefficients, past, rows, features, spread) / yard, -_CLIP, _CLIP)
     followed = np.clip(moves / yard, -_CLIP, _CLIP)
     cell = rows.series * leads.size + np.where(upper < 0.5, low, high)

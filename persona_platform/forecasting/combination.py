@@ -15,6 +15,7 @@ from persona_platform.forecasting.backtest import BACKTEST
 from persona_platform.forecasting.demand import VALUES, DemandSeries
 from persona_platform.forecasting.quantiles import Floats, pinball
 from persona_platform.frames import COMBINATION, DEMAND, conform, empty
+from persona_platform.sums import total
 
 BANDS: Final = (1, 4, 24, 96, 1_000_000)
 """Upper ends of the bands of leads, in slots from the origin (the slot at the origin has lead 0)."""
@@ -129,7 +130,7 @@ def combine(demand: pl.DataFrame, weights: pl.DataFrame, slot: timedelta) -> pl.
     learned = pl.col("route").is_in(LEARNED).cast(pl.Float64)
     weighed = (
         routes.with_columns(_band(slot))
-        .join(known, on=["target", "lead_slots", "route"], how="left")
+        .join(known, on=["target", "lead_slots", "route"], how="left", maintain_order="left")
         .with_columns(pl.col("weight").fill_null(0.0))
         .with_columns(
             pl.when(pl.col("weight").sum().over(key) > 0)
@@ -140,13 +141,13 @@ def combine(demand: pl.DataFrame, weights: pl.DataFrame, slot: timedelta) -> pl.
             .alias("weight")
         )
     )
-    share = pl.col("weight") / pl.col("weight").sum()
+    share = pl.col("weight") / total("weight")
     combined = (
         weighed.group_by(key, maintain_order=True)
         .agg(
             pl.lit("combined").alias("route"),
             pl.col("kappa").first(),
-            *((pl.col(name) * share).sum() for name in VALUES),
+            *(total(pl.col(name) * share) for name in VALUES),
         )
         .select(list(DEMAND))
     )

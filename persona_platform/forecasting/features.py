@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from persona_platform.forecasting.influences import NO_INFLUENCES, Influences
-from persona_platform.forecasting.panel import Ints, Panel, trailing, window_maxima
+from persona_platform.forecasting.panel import Ints, Panel, trailing, trailing_max, window_maxima
 from persona_platform.forecasting.phases import (
     DAY_US,
     HOUR_US,
@@ -23,6 +23,7 @@ from persona_platform.forecasting.phases import (
 from persona_platform.forecasting.quantiles import Floats
 
 _LAGS: Final = (1, 2, 3)  # readings before the newest that are shown as they are
+_PEAKS: Final = (6, 24, 96)  # steps whose largest reading is shown: a burst is often followed by another
 _CYCLES: Final = 4  # past cycles that are averaged
 _FLOOR: Final = 0.1  # the level of a quiet week is at least this share of the whole history's
 _LEAST: Final = 1e-6
@@ -86,6 +87,11 @@ class Past:
         """Trailing mean and deviation, along the panel's values, over a few steps and over each period."""
         return [trailing(self.panel, width) for width in (4, *self.periods)]
 
+    @cached_property
+    def peaks(self) -> list[Floats]:
+        """The largest reading of the last few steps, along the panel's values; NaN where none was read."""
+        return [trailing_max(self.panel, width) for width in _PEAKS]
+
     def local_us(self, series: Ints, us: Ints) -> Ints:
         """Local wall-clock microseconds."""
         return us + local_offset_us(us, self.panel.zones or (), series)
@@ -94,6 +100,7 @@ class Past:
 def feature_names(past: Past) -> list[str]:
     """Names of the columns of :func:`feature_matrix`."""
     names = ["ahead", "hold", "newest", *(f"lag {lag}" for lag in _LAGS), "mean 4", "deviation 4"]
+    names += [f"peak {width}" for width in _PEAKS]
     for period in past.periods:
         names += [f"{what} {period}" for what in ("mean", "deviation", "ago", "cycles mean", "move", "ago at origin")]
     if past.panel.zones is None:
@@ -107,7 +114,7 @@ def feature_matrix(past: Past, rows: Rows) -> Floats:
     level = panel.at(past.level, series, origin)
     newest = panel.at(past.newest, series, origin)
     sized = [newest, *(panel.at(panel.values, series, origin - lag) for lag in _LAGS)]
-    sized += [panel.at(along, series, origin) for along in past.trails[0]]
+    sized += [panel.at(along, series, origin) for along in (*past.trails[0], *past.peaks)]
     for period, trail in zip(past.periods, past.trails[1:], strict=True):
         sized += [panel.at(along, series, origin) for along in trail]
         sized += _cycle_features(past, rows, period)

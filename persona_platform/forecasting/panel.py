@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from persona_platform.errors import InputError
 from persona_platform.forecasting.quantiles import Floats
 from persona_platform.frames import TS
+from persona_platform.sums import average
 
 Ints = NDArray[np.int64]
 
@@ -151,6 +152,19 @@ def trailing(panel: Panel, width: int) -> tuple[Floats, Floats]:
     return np.where(count > 0, mean * size, np.nan), np.where(count > 0, np.sqrt(variance) * size, np.nan)
 
 
+def trailing_max(panel: Panel, width: int) -> Floats:
+    """The largest value over the last `width` positions up to and with each; NaN where none was read."""
+    result = np.empty(panel.values.size)
+    for begin, end in zip(panel.offsets[:-1], panel.offsets[1:], strict=True):
+        seen, covered = panel.values[begin:end].copy(), 1
+        while covered < min(width, seen.size):
+            shift = min(covered, width - covered, seen.size)
+            seen[shift:] = np.fmax(seen[shift:], seen[:-shift])
+            covered += shift
+        result[begin:end] = seen
+    return result
+
+
 def panel_from_history(history: pl.DataFrame, step: timedelta, zone: str | None = None) -> Panel:
     """The panel of a history frame ``series_id, ts, value``, in any order.
 
@@ -172,7 +186,7 @@ def panel_from_history(history: pl.DataFrame, step: timedelta, zone: str | None 
         rows.with_columns(back)
         .filter(pl.col("back") < MAX_STEPS)
         .group_by("series_id", "back")
-        .agg(pl.col("value").mean(), us.max().alias("us"))
+        .agg(average("value"), us.max().alias("us"))
         .sort("series_id", "back")
     )
     series = gridded.group_by("series_id", maintain_order=True).agg(

@@ -17,6 +17,7 @@ from persona_platform.forecasting.quantiles import Floats, at_levels
 from persona_platform.frames import OTHER
 from persona_platform.personas.catalog import Catalog
 from persona_platform.personas.record import REQUIREMENT_QUANTILES, Persona
+from persona_platform.sums import average
 
 RECENT: Final = 96
 """Observations of a pattern that are drawn from, its newest."""
@@ -192,10 +193,10 @@ def _shared(recent: pl.DataFrame, persona: Ints) -> float:
     """Share of the variance of scores that workloads of a persona have in common at a slot."""
     groups = (
         recent.with_columns(pl.Series("persona", persona[recent["cell"].to_numpy()]))
-        .group_by("persona", "slot")
+        .group_by("persona", "slot", maintain_order=True)
         .agg(
-            pl.col("score").mean().alias("mean"),
-            (pl.col("score") ** 2).mean().alias("square"),
+            average("score").alias("mean"),
+            average(pl.col("score") ** 2).alias("square"),
             pl.len().alias("n"),
         )
         .filter(pl.col("n") > 1)

@@ -11,6 +11,7 @@ import polars as pl
 from persona_platform.errors import InputError
 from persona_platform.forecasting.panel import window_max
 from persona_platform.frames import OBSERVED, TARGETS, UNITS, conform, empty, need_columns
+from persona_platform.sums import total
 
 __all__ = ["check_units", "demand_in_units", "window_max"]
 
@@ -33,7 +34,8 @@ def demand_in_units(
     if needs.is_empty() or not columns:
         return empty(OBSERVED)
     pools = workloads.select("workload_id", "pool").unique("workload_id", keep="first")
-    rows = needs.unique(["workload_id", "slot"], keep="first").join(pools, on="workload_id")
+    once = needs.unique(["workload_id", "slot"], keep="first", maintain_order=True)
+    rows = once.join(pools, on="workload_id", maintain_order="left")
     asked = units.join(targets.select("target", "pool"), on="target")
     of_slot = _per_need(rows, columns).join(_active(rows, columns), on=["pool", "day", "need"])
     known = (
@@ -55,7 +57,7 @@ def _per_need(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
     index = ["pool", "slot", "day", "saturated"]
     wide = rows.group_by("pool", "slot").agg(
         pl.col("saturated").fill_null(value=False).any(),
-        *(pl.col(name).sum() for name in columns),
+        *(total(name) for name in columns),
         *(pl.col(name).count().cast(pl.Float64).alias(f"read {name}") for name in columns),
     )
     dated = wide.with_columns(pl.col("slot").dt.truncate("1d").alias("day"))

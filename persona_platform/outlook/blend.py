@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from persona_platform.outlook.shrinkage import expit
+from persona_platform.sums import one_thread
 
 PRIORS = np.array([[0.0, 1.0, 0.6, 0.4, 0.3], [0.0, 1.0, 0.7, 0.0, 0.3]])
 PRIOR_SPREAD = np.array([0.3, 0.1, 0.2, 0.2, 0.2])
@@ -67,12 +68,13 @@ def _posterior(
     design = np.stack([np.ones_like(week), views.base, week, age, np.maximum(week, age)], axis=1)
     precision = np.diag(1.0 / spread**2)
     current = prior.copy()
-    for _ in range(STEPS):
-        rate = expit(design @ current)
-        slope = design.T @ (weight * (happened - rate)) - precision @ (current - prior)
-        curve = (design * (weight * np.maximum(rate * (1.0 - rate), 1e-6))[:, None]).T @ design + precision
-        step = np.linalg.solve(curve, slope)
-        current = current + np.clip(step, -1.0, 1.0)
-        if np.abs(step).max() < 1e-5:
-            break
+    with one_thread():
+        for _ in range(STEPS):
+            rate = expit(design @ current)
+            slope = design.T @ (weight * (happened - rate)) - precision @ (current - prior)
+            curve = (design * (weight * np.maximum(rate * (1.0 - rate), 1e-6))[:, None]).T @ design + precision
+            step = np.linalg.solve(curve, slope)
+            current = current + np.clip(step, -1.0, 1.0)
+            if np.abs(step).max() < 1e-5:
+                break
     return current

@@ -50,13 +50,13 @@ def runs_until(activations: pl.DataFrame, roster: Roster, slot: timedelta, until
     """The runs that begin before ``until``; later slots, and overlaps with the next run, are cut off."""
     limit = slot_number(until, slot)
     table = conform(activations, ACTIVATION_KEYS, "The activations frame").unique(
-        ["workload_id", "start"], keep="first"
+        ["workload_id", "start"], keep="first", maintain_order=True
     )
     states = roster.rows.select("workload_id", "pattern").with_row_index("state")
     table = table.with_columns(
         pl.Series("first", slot_numbers(table["start"], slot)),
         pl.Series("last", slot_numbers(table["end"], slot)),
-    ).join(states, on=["workload_id", "pattern"], how="inner")
+    ).join(states, on=["workload_id", "pattern"], how="inner", maintain_order="left")
     following = pl.col("first").shift(-1).over("workload_id")
     table = (
         table.filter(pl.col("first") < limit)

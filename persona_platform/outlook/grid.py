@@ -134,7 +134,7 @@ def calendar_grid(calendar: pl.DataFrame, slot: timedelta, kinds: tuple[str, ...
     kinds = _frequent(marked) if kinds is None else kinds
     marks = np.zeros((len(kinds), len(zones) * width), dtype=bool)
     known = marked.filter(pl.col("kind").is_in(list(kinds)))
-    row = known["kind"].replace_strict(kinds, range(len(kinds)), return_dtype=pl.Int64).to_numpy()
+    row = known["kind"].replace_strict(kinds, range(len(kinds)), return_dtype=pl.Int64).cast(pl.Int64).to_numpy()
     marks[row, known["cell"].to_numpy()] = True
     day_type = calendar["day_type"]
     return CalendarGrid(

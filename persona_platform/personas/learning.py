@@ -19,6 +19,7 @@ from persona_platform.personas.portrait import Material, portraits
 from persona_platform.personas.requirement import activation_needs
 from persona_platform.personas.shapes import fit_patterns, pattern_shapes
 from persona_platform.personas.timeline import event_slots, timeline
+from persona_platform.sums import average
 
 ROUNDS = 5
 """Times that episodes move between patterns at most; most workloads settle after one."""
@@ -144,8 +145,8 @@ def _clustered(
 def _with_needs(facts: pl.DataFrame, labelled: pl.DataFrame, stands: pl.DataFrame) -> pl.DataFrame:
     """Pattern facts with the mean of what their episodes stand at."""
     keys = ["workload_id", "pattern"]
-    named = labelled.select(*keys, "episode").join(stands, on="episode")
-    need = named.group_by(keys).agg(pl.col(need_columns(stands)).mean())
+    named = labelled.select(*keys, "episode").join(stands, on="episode", maintain_order="left")
+    need = named.group_by(keys).agg(average(need) for need in need_columns(stands))
     return facts.join(need, on=keys, how="left", maintain_order="left")
 
 

@@ -43,15 +43,16 @@ def portraits(material: Material, named: Identity, stability: list[float]) -> tu
     """One record for each cluster, in the order of the clusters, named apart."""
     keys = material.patterns.select("workload_id", "pattern", "cluster").filter(pl.col("cluster") >= 0)
     on = ["workload_id", "pattern"]
-    slots = unsaturated(material.slots, material.stands).join(keys, on=on).partition_by("cluster", as_dict=True)
+    played = unsaturated(material.slots, material.stands).join(keys, on=on, maintain_order="left")
+    slots = played.partition_by("cluster", as_dict=True)
     # What an episode stands at takes the place of its mean need.
     means = need_columns(material.labelled)
     labels = material.workloads.select("workload_id", "storage_class").unique("workload_id")
     episodes = (
         material.labelled.drop(means)
-        .join(material.stands, on="episode")
-        .join(keys, on=on)
-        .join(labels, on="workload_id", how="left")
+        .join(material.stands, on="episode", maintain_order="left")
+        .join(keys, on=on, maintain_order="left")
+        .join(labels, on="workload_id", how="left", maintain_order="left")
         .partition_by("cluster", as_dict=True)
     )
     read = material.slots.group_by("workload_id", "hour_of_week").agg(n=pl.len())

@@ -7,6 +7,7 @@ import polars as pl
 
 from persona_platform.frames import SERVED_ACTIVITIES, need_columns
 from persona_platform.personas.record import REQUIREMENT_QUANTILES, Requirement, Size
+from persona_platform.sums import total
 
 GIB: Final = 2.0**30
 CPU_LADDER: Final = np.array(
@@ -76,7 +77,7 @@ def requirement(activations: pl.DataFrame, slots: pl.DataFrame) -> Requirement:
     """
     columns = [c for c in need_columns(slots) if slots[c].null_count() < slots.height]
     quantiles = {c: [float(slots[c].quantile(q, "linear") or 0.0) for q in REQUIREMENT_QUANTILES] for c in columns}
-    mean = {c: float(slots[c].mean() or 0.0) for c in columns}  # type: ignore[arg-type]
+    mean = {c: float(slots[c].drop_nulls().to_numpy().mean()) for c in columns}
     return Requirement(_sizes(activations), quantiles, mean)
 
 
@@ -89,13 +90,13 @@ def _sizes(activations: pl.DataFrame) -> list[Size]:
         pl.Series(c, on_ladder(c, activations[c].fill_null(0.0).to_numpy())) if c in sized else pl.col(c)
         for c in (*sized, "weight", "storage_class")
     )
-    by_class = rounded.group_by(*sized, "storage_class").agg(pl.col("weight").sum())
+    by_class = rounded.group_by(*sized, "storage_class", maintain_order=True).agg(total("weight"))
     table = (
-        by_class.sort("weight", "storage_class", descending=[True, False])
+        by_class.sort("weight", "storage_class", descending=[True, False], maintain_order=True)
         .group_by(sized or ["storage_class"], maintain_order=True)
         .agg(
             *([pl.col("storage_class").first()] if sized else []),
-            probability=pl.col("weight").sum(),
+            probability=total("weight"),
         )
         .with_columns(pl.col("probability") / pl.col("probability").sum())
         .sort("probability", *sized, descending=[True, *[False] * len(sized)])

@@ -60,6 +60,8 @@ SWEEP: Final = (
 )
 """What is swept; all of it is picked in hindsight, as for every policy."""
 
+WITHOUT_FLOORS: Final = tuple(setting for setting in SWEEP if setting.least is None)
+
 WARM_UP: Final = timedelta(hours=2)
 """Floors take some steps and cooldowns to build; a start from nothing would be scored otherwise."""
 
@@ -201,7 +203,7 @@ class _World:
     def __init__(self, recording: Recording, sweep: Sequence[Setting], guards: pl.DataFrame) -> None:
         self.recording, self.settings = recording, len(sweep)
         self.rows = self.settings * len(recording.targets)
-        self.now = 0
+        self.now = self.start = _microseconds(recording.start)
         self.width = recording.step // _US
         self.reading = last_read(recording.demand[:, : recording.walked_from])
         self.fresh = np.full(len(recording.targets), np.nan)  # that of the step before, NaN where unread
@@ -236,7 +238,7 @@ class _World:
         if step:
             self.fresh = self.recording.demand[:, step - 1]
             self.reading = np.where(np.isnan(self.fresh), self.reading, self.fresh)
-        self.now = _microseconds(self.recording.at(step))
+        self.now = self.start + step * self.width
         lapsed = (self.facts.floor_expires_at != NONE) & (self.facts.floor_expires_at <= self.now)
         if lapsed.any():
             self.facts = replace(

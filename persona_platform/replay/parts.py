@@ -1,33 +1,55 @@
 """The parts of a replay on disk, so that a killed one goes on where it stopped.
 
 A part is a file of its own, written whole or not at all. What a replay is made from has a digest; parts of another
-one are removed before the first is written.
+one are removed before the first is written. One replay at a time has a folder.
 """
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import polars as pl
 
 from persona_platform.capacity.plan_series import PlanSeries
+from persona_platform.errors import InputError
 from persona_platform.replay.outcomes import Outcome, load_outcome, save_outcome
 
 FOLDER = ".parts"
 
 
 class Parts:
-    """The finished parts of one replay, in ``<out>/.parts``."""
+    """The finished parts of one replay, in ``<out>/.parts``; the folder is its alone from ``with`` on.
+
+    Entering raises :class:`InputError` while another replay has the folder: it would mix its parts with ours.
+    """
 
     def __init__(self, out: Path, digest: str) -> None:
-        self.folder = out / FOLDER
+        self.out, self.folder, self.digest = out, out / FOLDER, digest
+        self._lock = -1
+
+    def __enter__(self) -> Self:
+        self.out.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(self.out, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise InputError(
+                f"Another replay is writing to {self.out}; wait for it, or give another folder with --out."
+            ) from None
         named = self.folder / "digest"
-        if self.folder.exists() and (not named.exists() or named.read_text(encoding="utf-8") != digest):
+        if self.folder.exists() and (not named.exists() or named.read_text(encoding="utf-8") != self.digest):
             shutil.rmtree(self.folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        named.write_text(digest, encoding="utf-8")
+        self.folder.mkdir(exist_ok=True)
+        named.write_text(self.digest, encoding="utf-8")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._lock)
 
     def path(self, name: str) -> Path:
         """Where a part lies, or would."""

@@ -25,10 +25,10 @@ from persona_platform.replay.activation import ORIGINS, activations_foretold
 from persona_platform.replay.cases import Case
 from persona_platform.replay.engine import Recording, record
 from persona_platform.replay.forward import Stretch, Walking, stretches, walk_stretch
-from persona_platform.replay.ours import WARM_UP, Bare, Ours
+from persona_platform.replay.ours import WARM_UP, WITHOUT_FLOORS, Bare, Ours
 from persona_platform.replay.outcomes import DECISIONS, LEFT_ALONE, Outcome, run_policy
 from persona_platform.replay.parts import Parts
-from persona_platform.replay.policies import POLICIES, Policy, Reactive
+from persona_platform.replay.policies import POLICIES, Policy, Reactive, Thinned
 from persona_platform.replay.replay_report import ReplayReport, write_replay_report
 from persona_platform.replay.scores import Comparison, comparison_of
 from persona_platform.replay.suitability import suitability
@@ -43,6 +43,9 @@ VARIANTS: Final = ("ours_above_reactive", "ours_unlimited")
 """Ours above the user's own autoscaler, and without limits: scored, and not among the decisions."""
 
 VERDICTS: Final = "suitability"
+
+_PARTS_OF: Final = {OURS: ("ours", "ours-left-alone")}
+"""Targets acted on and targets left alone are parts of their own; every other policy is one."""
 
 REACTIVE_ABOVE: Final = 0.7
 """Target utilization of the user's own autoscaler in the first variant."""
@@ -63,6 +66,8 @@ class ReplayOptions:
         prices: money of a unit-hour by target; 1 where none is given.
         activations: origins at which the outlook is judged; 0: not at all.
         judged: whether targets that are not suitable are left alone.
+        settings: of each policy at most, spread over its sweep; None: all.
+        files: whether decisions, frontier, summary and report are written; False: only the comparison is made.
         source: what is replayed, in a few words, for the report.
     """
 
@@ -73,11 +78,19 @@ class ReplayOptions:
     prices: Mapping[str, float] = field(default_factory=dict)
     activations: int = ORIGINS
     judged: bool = True
+    settings: int | None = None
+    files: bool = True
     source: str = ""
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.policies if name not in NAMES]:
             raise InputError(f"There is no policy {unknown[0]}; choose among {', '.join(NAMES)}.")
+        if self.settings is not None and self.settings < 1:
+            raise InputError(f"A policy needs at least one setting; {self.settings} cannot be.")
+
+    def few(self, policy: Policy) -> Policy:
+        """The policy, with no more settings than asked for."""
+        return policy if self.settings is None else Thinned(policy, self.settings)
 
 
 @dataclass(frozen=True)
@@ -98,8 +111,6 @@ class LeftAlone:
 
 def replay(case: Case, options: ReplayOptions, out: Path, progress: Progress) -> Comparison:
     """Replays a case and writes decisions, frontier, activation, summary and report to ``out``."""
-    out.mkdir(parents=True, exist_ok=True)
-    parts = Parts(out, _digest(case, options))
     recording = record(
         case.observed,
         step=case.history.slot,
@@ -111,19 +122,29 @@ def replay(case: Case, options: ReplayOptions, out: Path, progress: Progress) ->
         raise InputError("No demand was read after the training part, so nothing can be scored; give more history.")
     verdicts = empty(SUITABILITY)
     plans: list[PlanSeries] = []
-    if OURS in options.policies:
-        plans, verdicts = _planned(case, options, recording, parts, progress)
-    alone = verdicts.filter(~pl.col("suitable"))["target"].to_list() if options.judged else []
-    outcomes = _outcomes(recording, options, plans, alone, parts, progress)
-    foretold = _foretold(case, options, parts, progress)
-    comparison = comparison_of(recording, outcomes, options.prices, left_alone=alone)
-    _write(out, comparison, options, verdicts, foretold, case.notes, parts, progress)
+    with Parts(out, _digest(case, options)) as parts:
+        if OURS in options.policies:
+            plans, verdicts = _planned(case, options, recording, parts, progress)
+        alone = verdicts.filter(~pl.col("suitable"))["target"].to_list() if options.judged else []
+        outcomes = _outcomes(recording, options, plans, alone, parts, progress)
+        foretold = _foretold(case, options, parts, progress)
+        comparison = comparison_of(recording, outcomes, options.prices, left_alone=alone)
+        if options.files:
+            _write(out, comparison, options, verdicts, foretold, case.notes, parts, progress)
     return comparison
 
 
 def _digest(case: Case, options: ReplayOptions) -> str:
     """Of everything that the parts are made from; not of which policies are run, each has its own part."""
-    said = [case.digest, options.terms, options.walking, options.activations, options.judged]
+    said = [
+        case.digest,
+        options.terms,
+        options.walking,
+        options.activations,
+        options.judged,
+        options.settings,
+        options.files,
+    ]
     limits = digest(options.limits.drop("provisioner"))
     return hashlib.sha256("|".join([*map(str, said), limits]).encode()).hexdigest()[:32]
 
@@ -177,9 +198,13 @@ def _outcomes(
         if name == OURS:
             done.append(_ours(recording, options, plans, alone, parts))
         elif name in VARIANTS:
-            done.append(parts.outcome(name, lambda n=name: run_policy(recording, _variant(n, plans, options.limits))))
+            done.append(
+                parts.outcome(
+                    name, lambda n=name: run_policy(recording, options.few(_variant(n, plans, options.limits)))
+                )
+            )
         else:
-            done.append(_kept(recording, POLICIES[name](), name, parts))
+            done.append(_kept(recording, options.few(POLICIES[name]()), name, parts, options))
     progress("Replaying", len(names), len(names))
     return done
 
@@ -192,24 +217,26 @@ def _ours(
     acted = [i for i in range(len(recording.targets)) if i not in set(left)]
     blocks = []
     for name, rows, policy in (
-        ("ours", acted, Ours(plans, options.limits)),
-        ("ours-left-alone", left, LeftAlone()),
+        (_PARTS_OF[OURS][0], acted, options.few(Ours(plans, options.limits))),
+        (_PARTS_OF[OURS][1], left, options.few(LeftAlone())),
     ):
         if rows:
-            blocks += _kept(recording.part(rows), policy, name, parts).blocks
+            blocks += _kept(recording.part(rows), policy, name, parts, options).blocks
     return Outcome(OURS, tuple(blocks))
 
 
 def _variant(name: str, plans: Sequence[PlanSeries], limits: pl.DataFrame) -> Policy:
     if name == "ours_unlimited":
-        return Ours(plans, limits, bare=Bare(), name=name)
-    return Ours(plans, limits, above=Reactive((REACTIVE_ABOVE,)), name=name)
+        return Ours(plans, limits, sweep=WITHOUT_FLOORS, bare=Bare(), name=name)
+    return Ours(plans, limits, sweep=WITHOUT_FLOORS, above=Reactive((REACTIVE_ABOVE,)), name=name)
 
 
-def _kept(recording: Recording, policy: Policy, name: str, parts: Parts) -> Outcome:
+def _kept(recording: Recording, policy: Policy, name: str, parts: Parts, options: ReplayOptions) -> Outcome:
     """The outcome, made once together with its decisions."""
 
     def made() -> Outcome:
+        if not options.files:
+            return run_policy(recording, policy)
         with _Writer(parts.path(f"decisions-{name}.parquet")) as writer:
             return run_policy(recording, policy, sink=writer.write)
 
@@ -227,7 +254,7 @@ class _Writer:
         import pyarrow.parquet as pq
 
         schema = pl.DataFrame(schema=DECISIONS).to_arrow().schema
-        self._file = pq.ParquetWriter(self.draft, schema, compression="zstd")
+        self._file = pq.ParquetWriter(self.draft, schema, compression="lz4")
         return self
 
     def write(self, rows: pl.DataFrame) -> None:
@@ -275,7 +302,7 @@ def _write(
     progress("Summing up", 0, 3)
     _whole(out / "frontier.parquet", comparison.scores.write_parquet)
     _whole(out / "activation.parquet", foretold.write_parquet)
-    _whole(out / "decisions.parquet", lambda path: _gathered(parts, path))
+    _whole(out / "decisions.parquet", lambda path: _gathered(parts, options.policies, path))
     progress("Summing up", 1, 3)
     found = summary(comparison, seed=options.walking.seed, suitability=verdicts)
     found = {**found, "source": options.source, "notes": list(notes), "refit_every_s": _seconds(options.walking)}
@@ -302,15 +329,13 @@ def _seconds(walking: Walking) -> float | None:
     return every.total_seconds() if every else None
 
 
-def _gathered(parts: Parts, path: Path) -> None:
-    """All policies' decisions in one file, row group by row group."""
-    import pyarrow.parquet as pq
-
-    with pq.ParquetWriter(path, pl.DataFrame(schema=DECISIONS).to_arrow().schema, compression="zstd") as file:
-        for one in sorted(parts.folder.glob("decisions-*.parquet")):
-            with pq.ParquetFile(one) as read:
-                for group in range(read.num_row_groups):
-                    file.write_table(read.read_row_group(group).cast(file.schema))
+def _gathered(parts: Parts, policies: Sequence[str], path: Path) -> None:
+    """The decisions of these policies in one file; parts of an earlier run may be of more."""
+    asked = [name for name in NAMES if name in policies]
+    held = [parts.path(f"decisions-{part}.parquet") for name in asked for part in _PARTS_OF.get(name, (name,))]
+    frames = [pl.scan_parquet(one, glob=False) for one in held if one.exists()]
+    together = pl.concat(frames) if frames else pl.LazyFrame(schema=DECISIONS)
+    together.sink_parquet(path, compression="zstd", compression_level=1, maintain_order=True)
 
 
 def _whole(path: Path, write: Callable[[Path], object]) -> None:

@@ -25,6 +25,9 @@ from persona_platform.replay.terms import Terms
 LEAST_GAIN: Final = 0.01
 """Cheaper by less is within the noise of a week, and not worth another thing that can fail at night."""
 
+SAME: Final = 0.0005
+"""Costs closer than this share are told as the same."""
+
 JUDGED: Final = tuple(Setting(kappa) for kappa in (0.8, 0.9, 0.95, 0.98, 0.99, 0.999))
 """Settings of ours that are compared: at the unserved share of each, and the mean of the ratios counts. One level
 alone is decided by a few minutes of a few days."""
@@ -144,10 +147,11 @@ def _verdict(history_s: int, least_s: int, gain: float | None, lead: timedelta) 
         return False, f"{lasting(history_s)} of history; {lasting(least_s)} are needed."
     if gain is None:
         return False, "Too little was held out, or nothing was demanded there, so that nothing could be judged."
-    against = f"than plain reactive on held-out days, lead time {lasting(lead.total_seconds())}"
+    against = f"plain reactive on held-out days, lead time {lasting(lead.total_seconds())}"
     if gain >= LEAST_GAIN:
-        return True, f"{percent(gain)} cheaper {against}."
-    return (
-        False,
-        f"{percent(abs(gain))} {'cheaper' if gain > 0 else 'dearer'} {against}; worth it from {percent(LEAST_GAIN)}.",
-    )
+        return True, f"{percent(gain)} cheaper than {against}."
+    if abs(gain) < SAME:
+        return False, f"Costs the same as {against}."
+    if gain > 0:
+        return False, f"{percent(gain)} cheaper than {against}; worth it from {percent(LEAST_GAIN)}."
+    return False, f"{percent(-gain)} dearer than {against}."

@@ -125,7 +125,7 @@ def test_the_limits_frame_has_the_defaults_and_is_named_by_its_content():
     row = frame.row(0, named=True)
     expected = {"mode": "observe", "max": None, "step_share": 0.5, "step_units": 10, "cooldown_up_s": 300}
     assert {name: row[name] for name in expected} == expected
-    assert row["min_history_s"] == 7 * 86400
+    assert row["min_history_s"] == 3 * 86400
     assert row["stale_after_s"] is None
     assert row["budget_total_day"] == 50.0
     assert digest(frame) == digest(frame.reverse())

@@ -1,5 +1,6 @@
 from datetime import timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 from forecasting_scenes import HOUR, START, slots, targets, units, workloads
@@ -93,3 +94,13 @@ def test_demand_is_as_many_units_as_the_sum_holds(count, amount):
 def test_units_that_cannot_be_are_refused(unit, says):
     with pytest.raises(InputError, match=says):
         demand_in_units(needs(("a", 0, False, 1.0, 1.0)), POOL, targets("web"), unit, timedelta(hours=1))
+
+
+def test_the_demand_is_the_same_to_the_last_digit_however_often_it_is_counted():
+    rng = np.random.default_rng(0)
+    names = [f"w{i:03d}" for i in range(300)]
+    rows = [(w, i, False, float(v), None) for w in names for i, v in enumerate(rng.random(24) * 10.0 ** rng.integers(9))]
+    read, pool = needs(*rows), workloads(web=names)
+    first = demand_in_units(read, pool, targets("web"), UNIT, HOUR)
+    for _ in range(10):
+        assert demand_in_units(read, pool, targets("web"), UNIT, HOUR).equals(first)

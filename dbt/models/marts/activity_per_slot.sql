@@ -17,13 +17,14 @@ with readings as (
     where {{ in_built_days('s.ts') }} and m.role in ('count', 'gauge')
 ),
 
+-- fsum as in usage_per_slot: the same whatever the order.
 by_need as (
     select
         workload_id,
         need,
         us - us % {{ slot_us() }} as slot_us,
         {{ slots_covered('coalesce(step_s, 0)', 'us') }} as covers,
-        sum(value) as total,
+        fsum(value) as total,
         count(*) as readings
     from readings
     group by all
@@ -41,7 +42,7 @@ spread as (
 ),
 
 merged as (
-    select workload_id, need, slot_us, sum(total) / sum(readings) as mean, sum(readings) as readings
+    select workload_id, need, slot_us, fsum(total) / sum(readings) as mean, sum(readings) as readings
     from spread
     group by all
 )

@@ -75,16 +75,17 @@ amounts as (
     from limited
 ),
 
+-- Threads add in any order: fsum (Kahan's) comes to the same, where sum differs in the last digit.
 by_need as (
     select
         workload_id,
         need,
         us - us % {{ slot_us() }} as slot_us,
         {{ slots_covered('coalesce(step_s, 0)', 'us') }} as covers,
-        sum(amount) filter (is_amount and not is_peak) as amount_sum,
+        fsum(amount) filter (is_amount and not is_peak) as amount_sum,
         count(*) filter (is_amount and not is_peak) as amount_count,
         max(amount) filter (is_amount) as amount_peak,
-        sum(amount) filter (not is_amount and not is_peak) as share_sum,
+        fsum(amount) filter (not is_amount and not is_peak) as share_sum,
         count(*) filter (not is_amount and not is_peak) as share_count,
         max(amount) filter (not is_amount) as share_peak,
         coalesce(bool_or(saturated), false) as saturated
@@ -109,7 +110,7 @@ merged as (
         need,
         slot_us,
         coalesce(
-            sum(amount_sum) / nullif(sum(amount_count), 0), sum(share_sum) / nullif(sum(share_count), 0)
+            fsum(amount_sum) / nullif(sum(amount_count), 0), fsum(share_sum) / nullif(sum(share_count), 0)
         ) as mean,
         coalesce(max(amount_peak), max(share_peak)) as peak,
         greatest(sum(amount_count), sum(share_count)) as readings,

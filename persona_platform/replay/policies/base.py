@@ -1,6 +1,6 @@
 """What replay needs of a policy, and what policies share: whole units, and readings held over gaps."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -40,6 +40,37 @@ def play(policy: Policy, recording: Recording) -> Served:
     """
     desired = policy.desired(recording)
     return serve(kindest(recording) if getattr(policy, "bound", False) else recording, desired)
+
+
+@dataclass(frozen=True)
+class Thinned:
+    """A policy with at most so many of its settings, spread evenly over its sweep, the first and last among them."""
+
+    policy: Policy
+    most: int
+
+    @property
+    def name(self) -> str:
+        """The policy's own."""
+        return self.policy.name
+
+    @property
+    def bound(self) -> bool:
+        """Whether the policy is a bound."""
+        return getattr(self.policy, "bound", False)
+
+    def settings(self, recording: Recording) -> list[str]:
+        """A name for each setting that is left."""
+        names = self.policy.settings(recording)
+        return [names[i] for i in self._kept(recording)]
+
+    def desired(self, recording: Recording) -> np.ndarray:
+        """(settings, targets, walked steps) int32, of the settings that are left."""
+        return self.policy.desired(recording)[self._kept(recording)]
+
+    def _kept(self, recording: Recording) -> np.ndarray:
+        count = len(self.policy.settings(recording))
+        return np.unique(np.linspace(0, count - 1, min(count, self.most)).round().astype(int))
 
 
 def kindest(recording: Recording) -> Recording:
