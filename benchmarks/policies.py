@@ -24,7 +24,7 @@ from persona_platform.errors import InputError
 from persona_platform.replay.bootstrap import level_costs
 from persona_platform.replay.cases import Case, CaseOptions, read_case
 from persona_platform.replay.forward import Walking
-from persona_platform.replay.run import NAMES, VARIANTS, ReplayOptions, replay
+from persona_platform.replay.run import NAMES, ReplayOptions, replay
 from persona_platform.replay.scores import LEVELS, Comparison
 from persona_platform.replay.terms import Terms
 
@@ -106,6 +106,7 @@ def replayed(case: Case, lead: timedelta, folder: Path) -> Comparison:
         walking=Walking(refit_every=timedelta(days=7)),
         activations=0,
         files=False,
+        variants=False,
     )
     return replay(case, options, folder, lambda *_: None)
 
@@ -178,7 +179,7 @@ def table(series: Sequence[Series], level: int) -> list[str]:
     fine = [s for s in series if s.lead in LEADS]
     rows += [("**all of this lead**", lead, [s for s in fine if s.lead == lead]) for lead in LEADS]
     rows.append(("**all**", None, list(series)))
-    for name, lead, some in rows:
+    for name, lead, some in (row for row in rows if row[2]):
         alone = sum(s.left_alone for s in some)
         cells = [told(gap(some, level), len(some)), *(told(ratio(some, rival, level), len(some)) for rival in rivals)]
         length = f"{lead.total_seconds() / 60:.0f} min" if lead else ""
@@ -189,7 +190,7 @@ def table(series: Sequence[Series], level: int) -> list[str]:
 def wins(series: Sequence[Series], level: int) -> list[str]:
     """Won, lost (by more than 1 %) and level series against each other policy."""
     lines = ["| against | cheaper | dearer | same | only ours reaches | only it reaches |", "|" + "---|" * 6]
-    for rival in (name for name in (*NAMES, *VARIANTS) if name not in ("ours", "clairvoyant")):
+    for rival in (name for name in NAMES if name not in ("ours", "clairvoyant")):
         found = ratio(series, rival, level)[:, 0]
         ours = np.array([np.isfinite(s.costs["ours"][level][0]) for s in series])
         its = np.array([np.isfinite(s.costs[rival][level][0]) for s in series])
@@ -234,6 +235,7 @@ def main() -> None:
     words.add_argument("traces", type=Path)
     words.add_argument("--out", type=Path, required=True)
     words.add_argument("--only", default="")
+    words.add_argument("--lead", type=int, help="minutes: replay only at this lead time, where there are two")
     asked = words.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     series: list[Series] = []
@@ -247,6 +249,10 @@ def main() -> None:
             continue
         leads = [lead for lead in LEADS if lead >= case.history.slot] or [case.history.slot]
         for lead in leads:
+            if asked.lead and len(leads) > 1 and lead != timedelta(minutes=asked.lead):
+                continue
+            if asked.lead and len(leads) == 1 and timedelta(minutes=asked.lead) != LEADS[-1]:
+                continue
             folder = asked.out / f"{number:02}-{subject.name.replace(' ', '-')}-{lead.total_seconds() / 60:.0f}min"
             comparison = replayed(case, lead, folder)
             series += series_of(subject.name, lead, comparison)

@@ -37,8 +37,9 @@ class Limits:
     step_share: float = 0.5
     """A raise at one time: this share of the floor, or ``step_units``, whichever is more (Thoras, Mimir)."""
     step_units: int = 10
-    dead_band: float = 0.10
-    """Changes below this share of the floor are left alone (the tolerance of the HPA)."""
+    dead_band: float = 0.05
+    """Changes below this share of the floor are left alone. The HPA's tolerance is twice that: over the development
+    traces it cost a tenth of the gap that 5 % closes (`docs/policies.md`)."""
     cooldown_up: timedelta = timedelta(seconds=300)
     cooldown_down: timedelta = timedelta(seconds=600)
     budget_day: float | None = None

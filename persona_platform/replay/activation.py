@@ -5,7 +5,7 @@ from what was read before it. Whether a persona was activated is judged by the s
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -18,11 +18,13 @@ from persona_platform.outlook.predict import HORIZONS_S, predict_outlook
 from persona_platform.outlook.state import current_state
 from persona_platform.personas.assignment import play
 from persona_platform.personas.learning import learn
+from persona_platform.utilization.slots import SHORTEST
 
 ORIGINS: Final = 24
 """Spread over the scored part at an odd number of slots, so that they meet different hours of the day."""
 
 DAY: Final = timedelta(days=1)
+DAWN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def activations_foretold(
@@ -49,7 +51,10 @@ def activations_foretold(
         horizons: seconds; rounded up to whole slots.
         progress: told the origins done, and how many there are.
     """
-    slot, past = history.slot, history.before(since)
+    history = on_planning_slots(history)
+    slot = history.slot
+    since += -(since - DAWN) % slot
+    past = history.before(since)
     longest = -(-max(horizons) // int(slot.total_seconds()))
     room = int((until - since) / slot) - longest
     if past.needs.is_empty() or room < 1:
@@ -75,6 +80,20 @@ def activations_foretold(
         history.needs.filter(pl.col("slot") >= since - DAY), history.workloads, history.calendar, learned.catalog
     )
     return _judged(pl.concat(said), truth.membership, slot)
+
+
+def on_planning_slots(history: History) -> History:
+    """The history in slots of at least a quarter of an hour, as personas are learned live; itself where it is so."""
+    if history.slot >= SHORTEST:
+        return history
+    kept = [name for name in history.needs.columns if name not in ("workload_id", "slot", "saturated")]
+    needs = (
+        history.needs.group_by("workload_id", pl.col("slot").dt.truncate(SHORTEST))
+        .agg(pl.col("saturated").any(), *(pl.col(name).mean() for name in kept))
+        .sort("workload_id", "slot")
+    )
+    aligned = pl.col("slot") == pl.col("slot").dt.truncate(SHORTEST)
+    return History(needs.select(history.needs.columns), history.workloads, history.calendar.filter(aligned), SHORTEST)
 
 
 def _judged(said: pl.DataFrame, membership: pl.DataFrame, slot: timedelta) -> pl.DataFrame:

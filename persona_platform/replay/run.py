@@ -19,6 +19,7 @@ import polars as pl
 
 from persona_platform.capacity.limits import digest
 from persona_platform.capacity.plan_series import PlanSeries
+from persona_platform.capacity.planning import validate_direct
 from persona_platform.errors import InputError
 from persona_platform.frames import ACTIVATION, SUITABILITY, empty
 from persona_platform.replay.activation import ORIGINS, activations_foretold
@@ -68,6 +69,7 @@ class ReplayOptions:
         judged: whether targets that are not suitable are left alone.
         settings: of each policy at most, spread over its sweep; None: all.
         files: whether decisions, frontier, summary and report are written; False: only the comparison is made.
+        variants: whether :data:`VARIANTS` are scored beside ours.
         source: what is replayed, in a few words, for the report.
     """
 
@@ -80,6 +82,7 @@ class ReplayOptions:
     judged: bool = True
     settings: int | None = None
     files: bool = True
+    variants: bool = True
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -170,8 +173,10 @@ def _plan(case: Case, options: ReplayOptions, parts: Parts, stretch: Stretch, sl
     """The plans of a stretch; the first one's refit also judges which targets are suitable."""
     history, sizing, observed = case.history, case.sizing, case.observed
     walked = walk_stretch(history, sizing, observed, stretch, slots=slots, walking=options.walking)
-    validated = walked.validated
-    if judge and validated is not None:
+    if judge:
+        validated = walked.validated or validate_direct(
+            history, sizing, observed, origin=stretch.cut, slots=slots, seed=options.walking.seed
+        )
         parts.frame(
             VERDICTS,
             lambda: suitability(
@@ -191,7 +196,7 @@ def _outcomes(
 ) -> list[Outcome]:
     """What came of each policy; its decisions lie beside it."""
     done: list[Outcome] = []
-    variants = VARIANTS if OURS in options.policies else ()
+    variants = VARIANTS if OURS in options.policies and options.variants else ()
     names = [*(name for name in NAMES if name in options.policies), *variants]
     for number, name in enumerate(names):
         progress(f"Replaying {name}", number, len(names))

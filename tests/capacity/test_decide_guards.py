@@ -66,7 +66,7 @@ def test_a_reading_that_is_no_number_is_no_reading(observed):
         ("stale", {"plan": {"origin": NOW + SLOT + MINUTE}}),
         ("stale", {"inventory": {"observed_at": NOW - timedelta(minutes=61)}}),
         ("stale", {"needed": [9], "view": {"lead_time_s": 3600.0}}),
-        ("history", {"plan": {"history_s": 7 * 86400 - 1, "cycle_s": 86400}}),
+        ("history", {"plan": {"history_s": 3 * 86400 - 1, "cycle_s": 86400}}),
         ("history", {"plan": {"history_s": 13 * 86400, "cycle_s": 7 * 86400}}),
         ("history", {"plan": {"history_s": 86400, "suitable": False}}),
         ("unsuitable", {"plan": {"suitable": False}}),
@@ -203,10 +203,10 @@ def test_propose_lets_every_change_wait():
 @pytest.mark.parametrize(
     ("needed", "observed", "to", "bound_by"),
     [
-        (109, 0.0, 100, "dead_band"),
-        (110, 0.0, 110, "none"),
-        (109, 103.0, 103, "dead_band"),
-        (109, 109.0, 109, "none"),
+        (104, 0.0, 100, "dead_band"),
+        (105, 0.0, 105, "none"),
+        (104, 103.0, 103, "dead_band"),
+        (104, 104.0, 104, "none"),
     ],
 )
 def test_the_dead_band_is_never_against_observed(needed, observed, to, bound_by):
@@ -232,8 +232,8 @@ def test_a_second_raise_waits_for_the_cooldown_unless_demand_is_there(ago_s, obs
         ({"view": {"last_lowered_at": NOW - timedelta(seconds=599)}}, 20, "cooldown"),
         ({"view": {"last_raised_at": NOW - timedelta(seconds=600)}}, 2, "none"),
         ({"view": {"floor_expires_at": None}}, 20, "not_ours"),
-        ({"needed": [19] * 8}, 20, "dead_band"),
-        ({"needed": [18] * 8}, 18, "none"),
+        ({"needed": [19] * 8, "limits": acting(dead_band=0.06)}, 20, "dead_band"),
+        ({"needed": [19] * 8}, 19, "none"),
         ({"limits": acting(max=19), "needed": [30] * 8}, 19, "none"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -174,3 +175,13 @@ def test_targets_that_cannot_be_are_refused(target, says):
 def test_two_targets_of_one_name_are_refused():
     with pytest.raises(ConfigError, match="Two targets are called t"):
         limits_frame([Target("t", "p"), Target("t", "q")])
+
+
+def test_an_automatic_unit_is_the_same_to_the_last_digit_however_often_it_is_made():
+    rng = np.random.default_rng(0)
+    read = needs({f"w{w}": [{"cpu_cores": v} for v in rng.random(24) * 10.0**w] for w in range(9)})
+    labels = workloads(*((f"w{w}", "p", "standard") for w in range(9)))
+    many = pl.concat([read.with_columns(slot=pl.col("slot") + i * 24 * SLOT) for i in range(200)])
+    first, _ = freeze_units([Target("t", "p")], many, labels, SLOT)
+    for _ in range(10):
+        assert freeze_units([Target("t", "p")], many, labels, SLOT)[0].equals(first)

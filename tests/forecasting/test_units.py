@@ -99,7 +99,9 @@ def test_units_that_cannot_be_are_refused(unit, says):
 def test_the_demand_is_the_same_to_the_last_digit_however_often_it_is_counted():
     rng = np.random.default_rng(0)
     names = [f"w{i:03d}" for i in range(300)]
-    rows = [(w, i, False, float(v), None) for w in names for i, v in enumerate(rng.random(24) * 10.0 ** rng.integers(9))]
+    rows = [
+        (w, i, False, float(v), None) for w in names for i, v in enumerate(rng.random(24) * 10.0 ** rng.integers(9))
+    ]
     read, pool = needs(*rows), workloads(web=names)
     first = demand_in_units(read, pool, targets("web"), UNIT, HOUR)
     for _ in range(10):

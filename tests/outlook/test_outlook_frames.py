@@ -172,6 +172,20 @@ class TestLittleIsKnown:
         assert chance(frames, "new", OTHER).tolist() == [1.0, 1.0, 1.0]
         assert model_from_frames(model_frames(model)).states == 0
 
+    def test_no_events_and_no_edge_of_a_month(self):
+        scene = scene_of({"w": daily(7, at=8, length=8)}, {"w": ["rest", "job"]})
+        plain = scene.calendar.with_columns(is_month_begin=False, is_month_end=False)
+        model = fit_outlook(
+            scene.activations,
+            scene.patterns,
+            scene.workloads,
+            plain,
+            slot=scene.slot,
+            until=scene.until,
+            seed=0,
+        )
+        assert model.kinds == ()
+
     def test_one_workload_with_one_sample(self):
         scene = scene_of({"w": np.array([0])}, {"w": ["rest", "job"]})
         frames = outlook(scene, fit(scene), 96)

@@ -17,7 +17,9 @@ from persona_platform.settings import Project
 from resources.frames import FrameStore
 
 END = datetime(2026, 3, 14, tzinfo=UTC)
-CONFIG = '[project]\nname = "again"\n[planning]\nhorizon = "3h"\npaths = 16\n[sources]\nworkloads = "../workloads.csv"\n'
+CONFIG = (
+    '[project]\nname = "again"\n[planning]\nhorizon = "3h"\npaths = 16\n[sources]\nworkloads = "../workloads.csv"\n'
+)
 
 
 def plan_id(home: Path, threads: int) -> str:
