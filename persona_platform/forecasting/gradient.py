@@ -20,6 +20,9 @@ from persona_platform.forecasting.quantiles import LEVELS, Floats, sorted_quanti
 ROWS: Final = 40_000
 """Training rows of a model at most."""
 
+_IDLE: Final = 0.01
+"""Share of a series' mean below which its recent level is that of one not in use yet."""
+
 _ROWS_PER_READING: Final = 16  # more rows of the same few origins add time and no knowledge
 
 MOST_THREADS: Final = 2
@@ -46,7 +49,7 @@ class GradientModel:
 def fit_gradient(past: Past, max_ahead: int, *, seed: int, rows: int = ROWS) -> GradientModel:
     """A model trained on everything in `past`, for targets up to `max_ahead` steps ahead."""
     spread = error_spread(past, lead_grid(max_ahead))
-    sampled = sample_rows(past, max_ahead, min(rows, _ROWS_PER_READING * past.panel.values.size), seed)
+    sampled = in_use(past, sample_rows(past, max_ahead, min(rows, _ROWS_PER_READING * past.panel.values.size), seed))
     features = feature_matrix(past, sampled)
     level, newest = _start(past, sampled)
     moves = (past.panel.at(past.maxima, sampled.series, sampled.target) - newest) / level
@@ -93,6 +96,22 @@ def sample_rows(past: Past, max_ahead: int, count: int, seed: int) -> Rows:
     target = panel.at(past.maxima, series, position + ahead)
     kept = np.flatnonzero(~np.isnan(target + panel.at(past.newest, series, position)))[:count]
     return Rows(series[kept], position[kept], ahead[kept])
+
+
+def in_use(past: Past, rows: Rows) -> Rows:
+    """The rows whose series had begun to be used at the origin; all of them where none had.
+
+    Before its first use a series is at nothing, and any move from there a million times its level: a few such
+    rows of flights, which begin at night, took the 0.99 quantile to 10,000 times the largest reading.
+    """
+    panel = past.panel
+    known = ~np.isnan(panel.values)
+    owner, count = panel.owner(), len(panel.ids)
+    total = np.bincount(owner[known], np.abs(panel.values[known]), minlength=count)
+    size = total / np.maximum(np.bincount(owner[known], minlength=count), 1)
+    begun = panel.at(past.level, rows.series, rows.origin) > _IDLE * size[rows.series]
+    kept = begun if begun.any() else np.ones_like(begun)
+    return Rows(rows.series[kept], rows.origin[kept], rows.ahead[kept])
 
 
 def _start(past: Past, rows: Rows) -> tuple[Floats, Floats]:

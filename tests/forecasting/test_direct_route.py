@@ -130,3 +130,17 @@ def test_a_target_unread_for_long_has_no_rows_and_without_any_reading_there_is_n
     assert direct_demand(model, old.clear(), NO_CALENDAR, UNTIL, 3, BOTH).is_empty()
     with pytest.raises(InputError, match="ingest"):
         fit_demand(old, NO_CALENDAR, BOTH, FLEET, slot=timedelta(hours=1), until=START, seed=0)
+
+
+def test_a_series_that_begins_with_nothing_does_not_blow_up_its_quantiles():
+    # Closed until six: the first readings are zeros, from which any move is beyond all proportion.
+    hours = np.arange(700)
+    shut = hours % 24 < 6
+    open_hours = np.where(shut, 0.0, 20 + 5 * np.sin(hours / 3) + np.random.default_rng(0).normal(0, 1, hours.size))
+    seen = observed(web=open_hours)
+    late = START + 600 * HOUR
+    model = fit_demand(seen, NO_CALENDAR, targets("web"), FLEET, slot=HOUR, until=late, seed=0, slots=2)
+    for origin in (late + i * HOUR for i in range(24)):
+        before = seen.filter(pl.col("slot") < origin)
+        found = direct_demand(model, before, NO_CALENDAR, origin, 2, targets("web"))
+        assert found["q99"].max() < 3 * open_hours.max()
