@@ -83,6 +83,7 @@ def measured(
             policies=policies,
             activations=0,
             settings=settings,
+            variants=False,
         )
         comparison = run.replay(case, options, Path(folder) / "out", lambda *_: None)
         seconds = time.perf_counter() - begun

@@ -31,7 +31,7 @@ def replay_last_days(project: Project, until: datetime, span: timedelta, console
     from persona_platform.outlook.model import model_from_frames
     from persona_platform.replay.engine import Terms, record
     from persona_platform.replay.forward import Walking, plans_with
-    from persona_platform.replay.ours import WARM_UP, Ours
+    from persona_platform.replay.ours import PLANNED_BEFORE, Ours
     from persona_platform.replay.policies import Clairvoyant, Reactive, ReactiveTuned
     from persona_platform.replay.scores import compare
     from persona_platform.utilization.needs import needs_per_slot
@@ -53,7 +53,7 @@ def replay_last_days(project: Project, until: datetime, span: timedelta, console
     )
     weights = frames.read("forecasts/combination", name="weights")
     observed, lead_time = sizing.observed(history), timedelta(seconds=300)
-    start = until - span - WARM_UP
+    start = until - span - PLANNED_BEFORE
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("Replaying the last two days", total=None)
         plans = plans_with(

@@ -1,6 +1,8 @@
-"""The time machine: recorded demand walked forward under several policies, their scores, and the report.
+"""The time machine: recorded history walked forward under several policies, their scores, and the reports.
 
-``engine`` turns what a policy asks for into what is usable, billed and unserved; ``policies`` and
-``ours`` are the policies; ``scores`` compares them; ``charts``, ``sections`` and ``report`` show it to a
-person.
+``cases`` reads files; ``forward`` makes the plans that would have been made, ``ours`` takes the decisions that would
+have been taken, ``policies`` are what people use today; ``engine`` turns what a policy asks for into what is usable,
+billed and unserved; ``outcomes``, ``scores``, ``bootstrap`` and ``summary`` compare; ``suitability`` says in advance
+where it is worth it; ``run`` is the order of it all. The reports are ``replay_report`` and, of the demonstration,
+``report``.
 """

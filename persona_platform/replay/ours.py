@@ -21,7 +21,7 @@ from persona_platform.capacity.settle import performed, settle
 from persona_platform.errors import InputError
 from persona_platform.frames import INVENTORY, LEDGER_VIEW, LIMITS, PLAN, TS, conform, empty
 from persona_platform.replay.outcomes import AS_PLANNED
-from persona_platform.replay.policies import Policy, whole
+from persona_platform.replay.policies import Policy, spread, whole
 from persona_platform.replay.recording import Recording
 
 
@@ -62,7 +62,7 @@ SWEEP: Final = (
 
 WITHOUT_FLOORS: Final = tuple(setting for setting in SWEEP if setting.least is None)
 
-WARM_UP: Final = timedelta(hours=2)
+PLANNED_BEFORE: Final = timedelta(hours=2)
 """Floors take some steps and cooldowns to build; a start from nothing would be scored otherwise."""
 
 _US: Final = timedelta(microseconds=1)
@@ -120,6 +120,10 @@ class Ours:
         """A name for each setting of the sweep."""
         return [setting.name for setting in self.sweep]
 
+    def few(self, most: int) -> "Ours":
+        """The same with at most so many settings."""
+        return replace(self, sweep=spread(self.sweep, most))
+
     def desired(self, recording: Recording) -> np.ndarray:
         """(settings, targets, walked steps) int32 units asked for."""
         return self.walk(recording).desired
@@ -166,8 +170,8 @@ class Ours:
         return conform(rows.with_columns(**freed), LIMITS, "limits in replay")
 
     def _steps(self, recording: Recording) -> "Iterator[_Step]":
-        """What is planned at each step, from :data:`WARM_UP` before the scored part on."""
-        first = recording.scored_from - recording.lead_steps - -(-WARM_UP // recording.step)
+        """What is planned at each step, from :data:`PLANNED_BEFORE` before the scored part on."""
+        first = recording.scored_from - recording.lead_steps - -(-PLANNED_BEFORE // recording.step)
         for plans in self.plans:
             if plans.slot != recording.step:
                 raise InputError(f"Plans in slots of {plans.slot} do not fit a replay in steps of {recording.step}.")

@@ -26,10 +26,10 @@ from persona_platform.replay.activation import ORIGINS, activations_foretold
 from persona_platform.replay.cases import Case
 from persona_platform.replay.engine import Recording, record
 from persona_platform.replay.forward import Stretch, Walking, stretches, walk_stretch
-from persona_platform.replay.ours import WARM_UP, WITHOUT_FLOORS, Bare, Ours
+from persona_platform.replay.ours import PLANNED_BEFORE, WITHOUT_FLOORS, Bare, Ours
 from persona_platform.replay.outcomes import DECISIONS, LEFT_ALONE, Outcome, run_policy
 from persona_platform.replay.parts import Parts
-from persona_platform.replay.policies import POLICIES, Policy, Reactive, Thinned
+from persona_platform.replay.policies import POLICIES, Policy, Reactive, thinned
 from persona_platform.replay.replay_report import ReplayReport, write_replay_report
 from persona_platform.replay.scores import Comparison, comparison_of
 from persona_platform.replay.suitability import suitability
@@ -93,7 +93,7 @@ class ReplayOptions:
 
     def few(self, policy: Policy) -> Policy:
         """The policy, with no more settings than asked for."""
-        return policy if self.settings is None else Thinned(policy, self.settings)
+        return policy if self.settings is None else thinned(policy, self.settings)
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _planned(
     case: Case, options: ReplayOptions, recording: Recording, parts: Parts, progress: Progress
 ) -> tuple[list[PlanSeries], pl.DataFrame]:
     """The plans of every step from a little before the scored part on, and the first refit's verdicts."""
-    warm_up = recording.lead_steps + -(-WARM_UP // recording.step)
+    warm_up = recording.lead_steps + -(-PLANNED_BEFORE // recording.step)
     first = max(recording.scored_from - warm_up, 0)
     count, slots = recording.steps - first, recording.lead_steps + 1
     plans: list[PlanSeries] = []

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from persona_platform.replay.engine import ahead
 from persona_platform.replay.policies.aws_predictive import AwsPredictive
-from persona_platform.replay.policies.base import Policy, Thinned, play, whole
+from persona_platform.replay.policies.base import Policy, play, spread, thinned, whole
 from persona_platform.replay.policies.clairvoyant import UNSERVED_PRICES, Clairvoyant
 from persona_platform.replay.policies.headroom import Headroom
 from persona_platform.replay.policies.histogram import Histogram
@@ -49,9 +49,10 @@ __all__ = [
     "ReactiveTuned",
     "SeasonalNaive",
     "Static",
-    "Thinned",
     "ahead",
     "follow",
     "play",
+    "spread",
+    "thinned",
     "whole",
 ]

@@ -1,12 +1,15 @@
 """What replay needs of a policy, and what policies share: whole units, and readings held over gaps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from persona_platform.replay.engine import TOLERANCE, Recording, Served, serve
+
+T = TypeVar("T")
 
 NO_TIME = timedelta(0)
 
@@ -61,16 +64,23 @@ class Thinned:
 
     def settings(self, recording: Recording) -> list[str]:
         """A name for each setting that is left."""
-        names = self.policy.settings(recording)
-        return [names[i] for i in self._kept(recording)]
+        return list(spread(self.policy.settings(recording), self.most))
 
     def desired(self, recording: Recording) -> np.ndarray:
         """(settings, targets, walked steps) int32, of the settings that are left."""
-        return self.policy.desired(recording)[self._kept(recording)]
-
-    def _kept(self, recording: Recording) -> np.ndarray:
         count = len(self.policy.settings(recording))
-        return np.unique(np.linspace(0, count - 1, min(count, self.most)).round().astype(int))
+        return self.policy.desired(recording)[list(spread(range(count), self.most))]
+
+
+def thinned(policy: Policy, most: int) -> Policy:
+    """The policy with at most so many settings; one that can leave the others out itself does so, and is faster."""
+    own = getattr(policy, "few", None)
+    return own(most) if own is not None else Thinned(policy, most)
+
+
+def spread(of: Sequence[T], most: int) -> tuple[T, ...]:
+    """At most so many of a sweep, evenly over it, the first and last among them."""
+    return tuple(of[i] for i in np.unique(np.linspace(0, len(of) - 1, min(len(of), most)).round().astype(int)))
 
 
 def kindest(recording: Recording) -> Recording:

@@ -1,12 +1,12 @@
 """The bound: what is reached by knowing all demand, under the same lead time, bounds and price of a start."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
 
 from persona_platform.replay.engine import TOLERANCE, Recording, ahead
-from persona_platform.replay.policies.base import kindest
+from persona_platform.replay.policies.base import kindest, spread
 
 UNSERVED_PRICES = (
     *(1.05, 1.1, 1.2, 1.35, 1.5, 1.75, 2, 2.5, 3, 4, 5, 6, 8, 10, 13, 17, 22, 30, 40, 55, 75, 100),
@@ -42,6 +42,10 @@ class Clairvoyant:
     prices: tuple[float, ...] = UNSERVED_PRICES
     name: str = "clairvoyant"
     bound: bool = True
+
+    def few(self, most: int) -> "Clairvoyant":
+        """The same with at most so many settings; the one that serves everything stays."""
+        return replace(self, prices=spread(self.prices, most - 1) if most > 1 else ())
 
     def settings(self, recording: Recording) -> list[str]:  # noqa: ARG002
         """A name for each setting of the sweep."""
