@@ -15,6 +15,7 @@ from rich.console import Console
 
 from assets.inventory import with_id
 from persona_platform.automation.provisioning import Named, provision_due
+from persona_platform.cli import options
 from persona_platform.cli.check_live import NONE_YET, SHOWN, check_live
 from persona_platform.frames import PLAN, TARGETS, WORKLOADS
 from persona_platform.settings import Project
@@ -101,7 +102,7 @@ def small(project: Project) -> Small:
 def wide() -> Iterator[io.StringIO]:
     """Standard output, of a width at which no sentence is folded."""
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as out:
-        patch.setenv("COLUMNS", "300")
+        patch.setattr(options.out, "width", 300)
         yield out
 
 

@@ -75,17 +75,17 @@ def test_work_that_begins_at_eight_is_worth_foretelling(verdicts):
     )
 
 
-def test_what_nothing_foretells_is_left_alone(verdicts):
-    """Random walks: a week of one is sometimes kind by chance, so most of them, and on the whole."""
+def test_what_nothing_foretells_gains_next_to_nothing(verdicts):
+    """Random walks: all that is left to gain is a dead band of half the HPA's tolerance, 5 % of the floor."""
     walks = verdicts.filter(pl.col("target").str.starts_with("walk"))
     assert walks.height == 10
-    assert walks["suitable"].sum() <= 3
-    assert walks["gain"].median() < 0
+    assert walks["gain"].median() < 0.02
+    assert walks["gain"].max() < 0.1  # a week of one is sometimes kind by chance
+    assert 0.0 < of(verdicts, "hiss")["gain"] < 0.05
 
 
-@pytest.mark.parametrize("target", ["hiss", "bursts"])
-def test_what_is_dearer_says_by_how_much(verdicts, target):
-    found = of(verdicts, target)
+def test_what_is_dearer_says_by_how_much(verdicts):
+    found = of(verdicts, "bursts")
     assert not found["suitable"]
     assert found["gain"] < 0
     assert found["reason"] == (f"{percent(-found['gain'])} dearer than plain reactive on held-out days, lead time 1 h.")
