@@ -1,7 +1,5 @@
 """Group ``capacity``, planning's half: units and the plan. Inventory is provisioning's: :mod:`assets.inventory`."""
 
-from datetime import timedelta
-
 import dagster as dg
 import polars as pl
 
@@ -83,9 +81,10 @@ def suitable(
 
     inputs = planning_inputs(project, context)
     sizing = Sizing(units["targets"], units["units"])
-    limits = limits_frame(configured_targets(project))
+    targets = configured_targets(project)
+    limits = limits_frame(targets)
     # One lead time for all: the longest that a target's limits assume before its own is known.
-    terms = Terms(timedelta(seconds=float(limits["lead_time_prior_s"].max() or 0)))  # type: ignore[arg-type]
+    terms = Terms(max(target.limits.lead_time_prior for target in targets))
     observed = sizing.observed(inputs.history)
     validated = validate_direct(
         inputs.history,

@@ -24,8 +24,9 @@ DEMAND = dg.AssetKey(["forecasts", "demand"])
     owners=[DATA_TEAM],
     kinds={"sktime", "sklearn"},
     pool="planning",
-    description="The direct route's forecasters (sktime): seasonal naive, and one gradient-boosted quantile model "
-    "over all targets, with calendar features, trained on the maximum of the window that a floor must hold.",
+    description="The direct route's forecasters (sktime): seasonal naive, and gradient-boosted quantile models over "
+    "all targets, one for the next slots and one for those beyond, with calendar features, trained on the maximum of "
+    "the window that a floor must hold.",
 )
 def model(
     context: dg.AssetExecutionContext, project: ProjectResource, units: dict[str, pl.DataFrame]

@@ -158,28 +158,3 @@ def _approvals(rows: pl.DataFrame, now: datetime) -> pl.DataFrame:
         .group_by("target")
         .agg(approved_floor=pl.col("to_floor").max())
     )
-
-
-def advance(view: pl.DataFrame, performed: pl.DataFrame, now: datetime) -> pl.DataFrame:
-    """The view after ``performed`` (rows of ACTIONS, all applied at ``now``), as the fold would give it.
-
-    For a replay, which decides thousands of times and keeps no ledger. Costs only grow: begin a day with
-    zeros.
-    """
-    raised, lowered = pl.col("to_floor") > pl.col("from_floor"), pl.col("to_floor") < pl.col("from_floor")
-    moment = pl.lit(now.astimezone(UTC), TS)
-    done = performed.group_by("target").agg(
-        raised_at=pl.when(raised.any()).then(moment),
-        lowered_at=pl.when(lowered.any()).then(moment),
-        expires=pl.col("expires_at").last(),
-        spent=pl.col("cost").sum(),
-    )
-    total = float(done["spent"].sum())
-    after = view.join(done, on="target", how="left").with_columns(
-        last_raised_at=pl.coalesce("raised_at", "last_raised_at"),
-        last_lowered_at=pl.coalesce("lowered_at", "last_lowered_at"),
-        floor_expires_at=pl.coalesce("expires", "floor_expires_at"),
-        cost_today=pl.col("cost_today").fill_null(0.0) + pl.col("spent").fill_null(0.0),
-        cost_today_total=pl.col("cost_today_total").fill_null(0.0) + total,
-    )
-    return conform(after, LEDGER_VIEW, "The ledger's view").sort("target")

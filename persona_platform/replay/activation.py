@@ -101,7 +101,8 @@ def _judged(said: pl.DataFrame, membership: pl.DataFrame, slot: timedelta) -> pl
     if said.is_empty():
         return empty(ACTIVATION)
     names = said["workload_id"].unique().sort()
-    first: datetime = said["origin"].min()  # type: ignore[assignment]
+    first = said["origin"].min()
+    assert isinstance(first, datetime)
     seen = membership.filter(pl.col("workload_id").is_in(names.implode()), pl.col("slot") >= first)
     personas = pl.concat([seen["persona_id"], said["persona_id"]]).unique().sort()
     number = {name: i for i, name in enumerate(personas)}

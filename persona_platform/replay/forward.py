@@ -90,18 +90,13 @@ def walk_stretch(
         walking: how.
     """
     of_routes = _direct if walking.routes == "direct" else _whole
-    return of_routes(history, sizing, observed, stretch.cut, stretch.origins, slots, walking)
+    return of_routes(history, sizing, observed, stretch, slots, walking)
 
 
 def _direct(
-    history: History,
-    sizing: Sizing,
-    observed: pl.DataFrame,
-    cut: datetime,
-    count: int,
-    slots: int,
-    walking: Walking,
+    history: History, sizing: Sizing, observed: pl.DataFrame, stretch: Stretch, slots: int, walking: Walking
 ) -> Walked:
+    cut, count = stretch.cut, stretch.origins
     validated = validate_direct(history, sizing, observed, origin=cut, slots=slots, seed=walking.seed)
     weights = weights_from(validated.backtest, history.slot)
     model = fit_direct(history, sizing, until=cut, seed=walking.seed, observed=observed, slots=slots)
@@ -120,14 +115,9 @@ def validated_plans(history: History, validated: Validated, observed: pl.DataFra
 
 
 def _whole(
-    history: History,
-    sizing: Sizing,
-    observed: pl.DataFrame,
-    cut: datetime,
-    count: int,
-    slots: int,
-    walking: Walking,
+    history: History, sizing: Sizing, observed: pl.DataFrame, stretch: Stretch, slots: int, walking: Walking
 ) -> Walked:
+    cut, count = stretch.cut, stretch.origins
     past = history.before(cut)
     weights = weights_from(
         validate_routes(past, sizing, origin=cut, slots=slots + walking.plan_every, seed=walking.seed), history.slot

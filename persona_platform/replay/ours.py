@@ -116,7 +116,7 @@ class Ours:
     above: Policy | None = None
     name: str = "ours"
 
-    def settings(self, recording: Recording) -> list[str]:  # noqa: ARG002
+    def settings(self, recording: Recording) -> list[str]:
         """A name for each setting of the sweep."""
         return [setting.name for setting in self.sweep]
 

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
@@ -278,15 +278,15 @@ def _foretold(case: Case, options: ReplayOptions, parts: Parts, progress: Progre
     def told(done: int, of: int) -> None:
         progress("Judging the outlook", done, of)
 
-    until = case.observed["slot"].max()
-    if not options.activations or until is None:
+    last = case.observed["slot"].max()
+    if not options.activations or not isinstance(last, datetime):
         return empty(ACTIVATION)
     return parts.frame(
         "activation",
         lambda: activations_foretold(
             case.history,
             since=case.scored_from,
-            until=until + case.history.slot,  # type: ignore[operator]
+            until=last + case.history.slot,
             seed=options.walking.seed,
             origins=options.activations,
             progress=told,

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from persona_platform.capacity.ledger_view import ENTRIES, advance, ledger_view
-from persona_platform.frames import ACTIONS, LEDGER_VIEW
+from persona_platform.capacity.ledger_view import ENTRIES, ledger_view
+from persona_platform.frames import LEDGER_VIEW
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
 LATER = (NOW + timedelta(hours=1)).isoformat()
@@ -120,20 +120,3 @@ def approval(ago: int, key: str, before: int, after: int, until: str = LATER) ->
 )
 def test_the_highest_standing_approval_since_one_to_lower(rows, floor):
     assert view_of(*rows)["approved_floor"] == floor
-
-
-def test_advancing_a_view_is_what_the_fold_would_say():
-    times = {"act_at": NOW, "need_at": NOW, "expires_at": NOW + timedelta(hours=1)}
-    plain = {"wanted": 9, "bound_by": "none", "waits_for_approval": False, **times}
-    rows = [
-        {"key": "k", "target": "t", "from_floor": 2, "to_floor": 9, "cost": 3.0, **plain},
-        {"key": "l", "target": "u", "from_floor": 9, "to_floor": 4, "cost": 0.0, **plain},
-    ]
-    written = []
-    for row in rows:
-        body = {**row, **{name: at.isoformat() for name, at in times.items()}}
-        written += [(0, kind, row["key"], row["target"], body) for kind in ("action", "applied")]
-    before = ledger_view(entries(), ["t", "u"], NOW)
-    after = advance(before, pl.DataFrame(rows, schema=ACTIONS), NOW)
-    assert after.equals(ledger_view(entries(*written), ["t", "u"], NOW))
-    assert advance(before, pl.DataFrame(schema=ACTIONS), NOW).equals(before)

@@ -39,7 +39,7 @@ class AwsPredictive:
     utilizations: tuple[float, ...] = (*LOWER, *UTILIZATIONS)
     name: str = "aws_predictive"
 
-    def settings(self, recording: Recording) -> list[str]:  # noqa: ARG002
+    def settings(self, recording: Recording) -> list[str]:
         """A name for each setting of the sweep."""
         return [f"target {u:.0%}" for u in self.utilizations]
 

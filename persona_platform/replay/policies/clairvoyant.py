@@ -47,7 +47,7 @@ class Clairvoyant:
         """The same with at most so many settings; the one that serves everything stays."""
         return replace(self, prices=spread(self.prices, most - 1) if most > 1 else ())
 
-    def settings(self, recording: Recording) -> list[str]:  # noqa: ARG002
+    def settings(self, recording: Recording) -> list[str]:
         """A name for each setting of the sweep."""
         return [*(f"unserved costs {price:g} times" for price in self.prices), "serves everything"]
 

@@ -30,7 +30,7 @@ class Histogram:
     margins: tuple[float, ...] = MARGINS
     name: str = "histogram"
 
-    def settings(self, recording: Recording) -> list[str]:  # noqa: ARG002
+    def settings(self, recording: Recording) -> list[str]:
         """A name for each setting of the sweep."""
         return [f"P{100 * p:g} x {margin:g}" for margin in self.margins for p in self.percentiles]
 

@@ -16,7 +16,7 @@ class LastValue:
     headroom: Headroom = field(default_factory=Headroom)
     name: str = "last_value"
 
-    def settings(self, recording: Recording) -> list[str]:  # noqa: ARG002
+    def settings(self, recording: Recording) -> list[str]:
         """A name for each setting of the sweep."""
         return self.headroom.settings()
 

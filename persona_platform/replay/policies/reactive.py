@@ -76,7 +76,7 @@ class Reactive:
     utilizations: tuple[float, ...] = UTILIZATIONS
     name: str = "reactive"
 
-    def settings(self, recording: Recording) -> list[str]:  # noqa: ARG002
+    def settings(self, recording: Recording) -> list[str]:
         """A name for each setting of the sweep."""
         return [f"target {u:.0%}" for u in self.utilizations]
 

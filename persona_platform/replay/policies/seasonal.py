@@ -25,7 +25,7 @@ class PreviousDay:
     factors: tuple[float, ...] = FACTORS
     name: str = "previous_day"
 
-    def settings(self, recording: Recording) -> list[str]:  # noqa: ARG002
+    def settings(self, recording: Recording) -> list[str]:
         """A name for each setting of the sweep."""
         return [f"yesterday x {factor:g}" for factor in self.factors]
 
@@ -46,7 +46,7 @@ class SeasonalNaive:
     headroom: Headroom = field(default_factory=Headroom)
     name: str = "seasonal_naive"
 
-    def settings(self, recording: Recording) -> list[str]:  # noqa: ARG002
+    def settings(self, recording: Recording) -> list[str]:
         """A name for each setting of the sweep."""
         return [f"{cycle} ago, {setting}" for cycle in self.cycles for setting in self.headroom.settings()]
 

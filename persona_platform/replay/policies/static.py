@@ -19,7 +19,7 @@ class Static:
     peak_factors: tuple[float, ...] = PEAK_FACTORS
     name: str = "static"
 
-    def settings(self, recording: Recording) -> list[str]:  # noqa: ARG002
+    def settings(self, recording: Recording) -> list[str]:
         """A name for each setting of the sweep."""
         return [*(f"P{100 * q:g}" for q in self.quantiles), *(f"peak x {f:g}" for f in self.peak_factors)]
 
