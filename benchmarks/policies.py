@@ -2,7 +2,8 @@
 
 `python benchmarks/policies.py TRACES --out FOLDER` replays each series at each lead time (5 and 15 minutes, one step
 for coarser data) with `persona replay`'s own code, models learned anew weekly, and writes FOLDER/policies.md. A
-stopped run goes on where it was; `--only crane` runs the cases with such a name.
+stopped run goes on where it was; `--only crane` runs the cases with such a name. `--dead-band` and `--min-history-days`
+try other limits for ours: that is where their defaults come from.
 
 Costs are read off each policy's frontier at equal unserved share, settings picked in hindsight for all alike. Intervals
 are of a paired bootstrap: series are drawn with replacement, and within each its days. Series of one owner, and days
@@ -97,12 +98,12 @@ class Series:
     costs: dict[str, np.ndarray]  # (levels, 1 + replicates)
 
 
-def replayed(case: Case, lead: timedelta, folder: Path) -> Comparison:
-    """The case with all policies, limits at their defaults."""
+def replayed(case: Case, lead: timedelta, folder: Path, limits: Limits) -> Comparison:
+    """The case with all policies."""
     names = case.sizing.targets["target"].to_list()
     options = ReplayOptions(
         terms=Terms(lead),
-        limits=limits_frame([Target(name, name, limits=Limits()) for name in names]),
+        limits=limits_frame([Target(name, name, limits=limits) for name in names]),
         walking=Walking(refit_every=timedelta(days=7)),
         activations=0,
         files=False,
@@ -236,7 +237,11 @@ def main() -> None:
     words.add_argument("--out", type=Path, required=True)
     words.add_argument("--only", default="")
     words.add_argument("--lead", type=int, help="minutes: replay only at this lead time, where there are two")
+    words.add_argument("--dead-band", type=float, default=Limits.dead_band, help="of ours, instead of the default")
+    words.add_argument("--min-history-days", type=float, help="of ours, instead of the default")
     asked = words.parse_args()
+    history = Limits.min_history if asked.min_history_days is None else timedelta(days=asked.min_history_days)
+    limits = Limits(dead_band=asked.dead_band, min_history=history)
     asked.out.mkdir(parents=True, exist_ok=True)
     series: list[Series] = []
     for number, subject in enumerate(subjects(asked.out, asked.traces)):
@@ -254,7 +259,7 @@ def main() -> None:
             if asked.lead and len(leads) == 1 and timedelta(minutes=asked.lead) != LEADS[-1]:
                 continue
             folder = asked.out / f"{number:02}-{subject.name.replace(' ', '-')}-{lead.total_seconds() / 60:.0f}min"
-            comparison = replayed(case, lead, folder)
+            comparison = replayed(case, lead, folder, limits)
             series += series_of(subject.name, lead, comparison)
             targets = ", ".join(comparison.targets[:3])
             print(f"{subject.name} {targets} at {lead}: gap closed {told(gap(series[-1:], 1), 1)}", flush=True)

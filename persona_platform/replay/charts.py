@@ -24,7 +24,7 @@ from persona_platform.replay.chart_style import (
     units_axis,
 )
 from persona_platform.replay.numbers import POLICY, number
-from persona_platform.replay.ours import AS_PLANNED
+from persona_platform.replay.outcomes import AS_PLANNED
 from persona_platform.replay.scores import ALL_TARGETS
 
 MOST_TARGETS = 6

@@ -16,7 +16,7 @@ from persona_platform import frames
 from persona_platform.personas.record import Persona
 from persona_platform.replay import sections, sections_done, sections_saved
 from persona_platform.replay.numbers import count, moment, percent
-from persona_platform.replay.ours import AS_PLANNED
+from persona_platform.replay.outcomes import AS_PLANNED
 from persona_platform.replay.page import Section, facts, page, paragraph
 from persona_platform.replay.scores import ALL_TARGETS, Comparison, savings
 

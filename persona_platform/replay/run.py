@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -138,8 +139,12 @@ def replay(case: Case, options: ReplayOptions, out: Path, progress: Progress) ->
 
 
 def _digest(case: Case, options: ReplayOptions) -> str:
-    """Of everything that the parts are made from; not of which policies are run, each has its own part."""
+    """Of the program and of everything that the parts are made from.
+
+    Not of which policies are run: each has its own part.
+    """
     said = [
+        version("persona-platform"),
         case.digest,
         options.terms,
         options.walking,
