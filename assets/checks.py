@@ -9,6 +9,7 @@ from assets.feedback import CALIBRATION
 from assets.metadata import table
 from assets.personas import CATALOG, current_catalog
 from assets.raw import SAMPLES, project_warehouse
+from persona_platform.personas.lineage import churn, newest_refit
 from resources.project import ProjectResource
 
 QUARANTINE_WARN = 0.01
@@ -42,6 +43,22 @@ def personas_stable(project: ProjectResource) -> dg.AssetCheckResult:
     )
 
 
+@dg.asset_check(asset=CATALOG, name="catalog_churn")
+def catalog_churn(project: ProjectResource) -> dg.AssetCheckResult:
+    """Warns when the newest refit tells other personas from the one before: ids would mean little to their readers."""
+    found = current_catalog(project)
+    sentences = churn(found.refits, found.lineage)
+    return dg.AssetCheckResult(
+        passed=not sentences,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=" ".join(sentences) or None,
+        metadata={
+            "newest refits": table(found.refits.sort("version", descending=True), rows=2),
+            "lineage": table(newest_refit(found.lineage).drop("trained_until")),
+        },
+    )
+
+
 @dg.asset_check(asset=CALIBRATION, name="coverage_in_band")
 def coverage_in_band(project: ProjectResource) -> dg.AssetCheckResult:
     """Warns when demand stayed within the plan more than 10 points less often than was asked for."""
@@ -55,4 +72,4 @@ def coverage_in_band(project: ProjectResource) -> dg.AssetCheckResult:
     )
 
 
-default_checks = [few_rows_quarantined, personas_stable, coverage_in_band]
+default_checks = [few_rows_quarantined, personas_stable, catalog_churn, coverage_in_band]

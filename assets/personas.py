@@ -11,8 +11,9 @@ from assets.metadata import DATA_TEAM, picture, table
 from assets.raw import WORKLOADS
 from assets.warehouse import MARTS
 from persona_platform.personas.catalog import Catalog, catalog_frames, catalog_from_frames
-from resources.persona_store import PersonaStore, member_records
+from persona_platform.personas.lineage import newest_refit
 from resources.project import ProjectResource
+from resources.storage import persona_database
 
 CATALOG = dg.AssetKey(["personas", "catalog"])
 ACTIVATIONS = dg.AssetKey(["personas", "activations"])
@@ -34,7 +35,7 @@ def catalog(
 ) -> dg.MaterializeResult[dict[str, pl.DataFrame]]:
     """Learns personas from the look-back, keeping the ids of the catalog before it."""
     from persona_platform.personas.learning import learn
-    from persona_platform.replay.charts import persona_heatmaps
+    from persona_platform.replay.persona_page import CatalogPage, write_catalog_page
 
     inputs = planning_inputs(project, context)
     frames = project.frames
@@ -48,22 +49,39 @@ def catalog(
         previous=previous,
         seed=project.settings().project.seed,
     )
-    store = PersonaStore(project.project.store)
-    store.publish(learned.catalog.version, learned.catalog.personas, member_records(learned.catalog))
-    store.close()
+    with persona_database(project.project) as store:
+        store.publish(learned.catalog.version, learned.catalog.personas, learned.catalog.members)
+    write_catalog_page(project.project.catalog_page, CatalogPage.of(learned.catalog))
     return dg.MaterializeResult(
         value=catalog_frames(learned.catalog),
         data_version=dg.DataVersion(f"catalog-{learned.catalog.version}"),
         metadata={
             "version": learned.catalog.version,
             "trained until": when(inputs.origin),
-            "personas": table(persona_table(learned.catalog)),
-            "when each persona starts": picture(
-                persona_heatmaps(learned.catalog.personas), "Week heat map of each persona"
-            ),
-            "number of personas": table(learned.catalog.selection),
+            "page": dg.MetadataValue.path(str(project.project.catalog_page)),
+            **catalog_metadata(learned.catalog),
         },
     )
+
+
+def catalog_metadata(catalog: Catalog) -> dict[str, dg.MarkdownMetadataValue]:
+    """What is shown of a catalog: tables and pictures, under 300 KB however many personas there are."""
+    from persona_platform.replay.charts_catalog import refits_chart, selection_chart
+    from persona_platform.replay.charts_personas import persona_multiples
+
+    pictures = {
+        "needs, durations and starts": persona_multiples(catalog.personas),
+        "how the number of personas was chosen": selection_chart(catalog.selection),
+        "stability over refits": refits_chart(catalog.refits),
+    }
+    changed = newest_refit(catalog.lineage).filter(pl.col("event") != "kept")
+    return {
+        "personas": table(persona_table(catalog)),
+        **{name: picture(svg, name.capitalize()) for name, svg in pictures.items() if svg},
+        "what this refit changed": table(changed.drop("version", "trained_until")),
+        "refits": table(catalog.refits.sort("version", descending=True), rows=10),
+        "number of personas": table(catalog.selection),
+    }
 
 
 @dg.multi_asset(
@@ -114,7 +132,9 @@ def current_catalog(project: ProjectResource) -> Catalog:
 
 
 def persona_table(catalog: Catalog) -> pl.DataFrame:
-    """One row a persona: id, name, kind, members, likeliest sizes, duration."""
+    """One row a persona: id, name, kind, members, likeliest sizes, duration, priority, stability, drift."""
+    from persona_platform.replay.charts_personas_panels import size_words
+
     return pl.DataFrame(
         [
             {
@@ -122,20 +142,14 @@ def persona_table(catalog: Catalog) -> pl.DataFrame:
                 "name": p.name,
                 "kind": p.kind,
                 "members": len(p.members),
-                "needs": "; ".join(f"{_size(s.amounts)} {s.probability:.2f}" for s in p.requirement.sizes[:3]),
+                "needs": "; ".join(f"{size_words(s)} {s.probability:.2f}" for s in p.requirement.sizes[:3]),
                 "median duration h": p.duration.median_s / 3600,
                 "priority": p.priority,
                 "stability": p.stability,
+                "drift": p.drift,
             }
             for p in catalog.personas
         ]
-    )
-
-
-def _size(amounts: dict[str, float]) -> str:
-    return ", ".join(
-        f"{value / 2**30:.3g} GiB {name.removesuffix('_bytes')}" if name.endswith("_bytes") else f"{value:.3g} {name}"
-        for name, value in amounts.items()
     )
 
 

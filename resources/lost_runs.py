@@ -7,6 +7,7 @@ until then the run keeps its slots and its lane, and everything after it waits.
 
 import fcntl
 import os
+import socket
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,9 @@ from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, Wor
 GONE: Final = "The process of this run was killed or its machine stopped; what it had written stays, run it again."
 UNMARKED_S: Final = 120
 """A run marks itself as its resources start; one that has not by then never will."""
+
+HOST: Final = "persona_platform/host"
+"""The tag of a run that names the host whose process runs it."""
 
 _held: dict[str, int] = {}
 """Run to the open file that holds its lock; closed by the end of the process, and by nothing before it."""
@@ -47,6 +51,7 @@ def mark_running(instance: dg.DagsterInstance, run_id: str) -> None:
     fcntl.flock(opened, fcntl.LOCK_EX)
     scratch.replace(place)
     _held[run_id] = opened
+    instance.add_run_tags(run_id, {HOST: socket.gethostname()})
 
 
 def is_lost(instance: dg.DagsterInstance, run_id: str) -> bool:
@@ -55,6 +60,8 @@ def is_lost(instance: dg.DagsterInstance, run_id: str) -> bool:
         opened = os.open(_place(instance, run_id), os.O_RDONLY)
     except FileNotFoundError:
         record = instance.get_run_record_by_id(run_id)
+        if record is not None and record.dagster_run.tags.get(HOST, socket.gethostname()) != socket.gethostname():
+            return False  # where hosts share Dagster's storage, only the run's own host can tell
         return record is not None and (record.start_time or 0) < time.time() - UNMARKED_S
     try:
         fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -3,8 +3,9 @@
 import dagster as dg
 import polars as pl
 
-from resources.persona_store import ActivityNow, PersonaStore
+from resources.persona_store import ActivityNow
 from resources.project import ProjectResource
+from resources.storage import persona_database
 
 MEMBERSHIP = dg.AssetKey(["personas", "membership"])
 
@@ -23,9 +24,8 @@ def activity_monitor(
     activations = project.frames.read("personas/activations", version=asset_event.run_id)
     patterns = project.frames.read("personas/catalog", name="patterns")
     now = activity_now(activations, patterns)
-    store = PersonaStore(project.project.store)
-    store.update_activity([ActivityNow(*row) for row in now.iter_rows()])
-    store.close()
+    with persona_database(project.project) as store:
+        store.update_activity([ActivityNow(*row) for row in now.iter_rows()])
     context.log.info(f"{now.height} workloads' activity written")
     return dg.SkipReason(f"The activity of {now.height} workloads is in the Persona Database.")
 

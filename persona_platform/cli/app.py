@@ -17,7 +17,7 @@ COMMANDS: Final = {
     "ingest": "pipeline",
     "replan": "pipeline",
     "refit": "pipeline",
-    "personas": "show",
+    "personas": "personas",
     "predict": "show",
     "plan": "show",
     "provision": "act",
@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "pause": "act",
     "resume": "act",
     "replay": "replay",
+    "store": "store",
     "up": "serve",
 }
 """Command to the module beside this one that holds it; loaded only when it is called."""

@@ -27,6 +27,11 @@ timezone = "{timezone}"             # IANA zone of workloads that name none
 # files = ["events.csv", "calendar.ics"]
 # holidays = ["US", "DE-BE"]        # countries, or countries and subdivisions
 
+# [storage]                  # for many hosts: docs/storage.md
+# postgres_env = "PERSONA_DATABASE_URL"   # variable that holds postgresql://USER:PASSWORD@HOST/DATABASE
+# personas = "postgres"
+# dagster = "postgres"
+
 [limits]                     # of every target; a target's own [targets.NAME.limits] go first
 mode = "observe"             # observe, propose or act
 # budget_day_total = 200.0   # money a day over all targets

@@ -9,8 +9,8 @@ import polars as pl
 from rich.console import Console
 
 from persona_platform.cli.options import at_option, err, frame_table
+from persona_platform.cli.persona_view import duration_text
 from persona_platform.cli.runs import partition_range, run_job
-from persona_platform.cli.show import duration_text
 from persona_platform.errors import InputError
 from persona_platform.now import Moment, resolve_now
 from persona_platform.settings import Project, find_project

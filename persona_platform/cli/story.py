@@ -10,8 +10,8 @@ from rich.console import Console
 from persona_platform.cli.act import action_rows
 from persona_platform.cli.comparison import kept_comparison
 from persona_platform.cli.options import frame_table
+from persona_platform.cli.personas import personas_table
 from persona_platform.cli.reading import Snapshot
-from persona_platform.cli.show import persona_rows
 from persona_platform.frames import ACTIONS, EVIDENCE, TS, empty
 from persona_platform.settings import Project
 
@@ -62,7 +62,7 @@ def tell(project: Project, first: datetime, out: Console) -> None:
     snapshot = Snapshot.open(project)
     done = deeds(project)
     out.rule("What was learned")
-    out.print(frame_table("Personas", persona_rows(list(snapshot.catalog.personas))))
+    out.print(personas_table(list(snapshot.catalog.personas)))
     out.rule("What is likely next")
     likely = snapshot.persona_outlook(timedelta(hours=1)).head(15)
     out.print(frame_table(f"Within an hour of {snapshot.origin:%H:%M} UTC", likely))

@@ -1,6 +1,6 @@
 """The catalog: one published version of all personas, with the frozen levels and patterns that play needs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -8,10 +8,11 @@ import msgspec
 import polars as pl
 
 from persona_platform.errors import InputError
-from persona_platform.frames import Schema, conform
+from persona_platform.frames import Schema, conform, empty
 from persona_platform.personas.clustering import SELECTION
 from persona_platform.personas.levels import LEVELS
-from persona_platform.personas.record import Persona
+from persona_platform.personas.lineage import LINEAGE, REFITS
+from persona_platform.personas.record import MemberRecord, Persona
 from persona_platform.personas.shapes import SHAPES
 
 PATTERNS: Final[Schema] = {
@@ -26,6 +27,7 @@ PATTERNS: Final[Schema] = {
     **SHAPES,  # null for resting and steady
 }
 _RECORDS: Final[Schema] = {"persona_id": pl.String, "version": pl.Int64, "record": pl.Binary}
+_MEMBERS: Final[Schema] = {"persona_id": pl.String, "workload_id": pl.String, "record": pl.Binary}
 _HEAD: Final[Schema] = {"version": pl.Int64, "slot_us": pl.Int64, "last_id": pl.Int64}
 
 
@@ -33,7 +35,8 @@ _HEAD: Final[Schema] = {"version": pl.Int64, "slot_us": pl.Int64, "last_id": pl.
 class Catalog:
     """``patterns`` as :data:`PATTERNS`, ``levels`` as levels.LEVELS, ``selection`` as clustering.SELECTION.
 
-    ``last_id`` is the highest persona number ever given, so that no id is given twice.
+    ``last_id`` is the highest persona number ever given, so that no id is given twice. ``lineage`` and ``refits``
+    (lineage.LINEAGE and REFITS) are of the refits so far, this one too.
     """
 
     version: int
@@ -43,28 +46,36 @@ class Catalog:
     levels: pl.DataFrame
     selection: pl.DataFrame
     last_id: int = 0
+    lineage: pl.DataFrame = field(default_factory=lambda: empty(LINEAGE))
+    refits: pl.DataFrame = field(default_factory=lambda: empty(REFITS))
+    members: tuple[MemberRecord, ...] = ()
 
 
 def catalog_frames(catalog: Catalog) -> dict[str, pl.DataFrame]:
-    """The catalog as frames that can be stored as Parquet: head, personas, patterns, levels, selection."""
+    """The catalog as frames that can be stored as Parquet, by name."""
     head = {
         "version": [catalog.version],
         "slot_us": [catalog.slot // timedelta(microseconds=1)],
         "last_id": [catalog.last_id],
     }
     records = [(p.persona_id, p.version, msgspec.msgpack.encode(p)) for p in catalog.personas]
+    members = [(m.persona_id, m.workload_id, msgspec.msgpack.encode(m)) for m in catalog.members]
     return {
         "head": pl.DataFrame(head, schema=_HEAD),
         "personas": pl.DataFrame(records, schema=_RECORDS, orient="row"),
+        "members": pl.DataFrame(members, schema=_MEMBERS, orient="row"),
         "patterns": conform(catalog.patterns, PATTERNS, "the catalog's patterns"),
         "levels": conform(catalog.levels, LEVELS, "the catalog's levels"),
         "selection": conform(catalog.selection, SELECTION, "the catalog's selection"),
+        "lineage": conform(catalog.lineage, LINEAGE, "the catalog's lineage"),
+        "refits": conform(catalog.refits, REFITS, "the catalog's refits"),
     }
 
 
 def catalog_from_frames(frames: dict[str, pl.DataFrame]) -> Catalog:
     """The catalog that :func:`catalog_frames` made the frames of."""
-    missing = [name for name in ("head", "personas", "patterns", "levels", "selection") if name not in frames]
+    names = ("head", "personas", "members", "patterns", "levels", "selection", "lineage", "refits")
+    missing = [name for name in names if name not in frames]
     if missing:
         raise InputError(f"The stored catalog lacks {', '.join(missing)}; refit the personas.")
     head = conform(frames["head"], _HEAD, "the catalog's head")
@@ -79,4 +90,7 @@ def catalog_from_frames(frames: dict[str, pl.DataFrame]) -> Catalog:
         levels=conform(frames["levels"], LEVELS, "the catalog's levels"),
         selection=conform(frames["selection"], SELECTION, "the catalog's selection"),
         last_id=last_id,
+        lineage=conform(frames["lineage"], LINEAGE, "the catalog's lineage"),
+        refits=conform(frames["refits"], REFITS, "the catalog's refits"),
+        members=tuple(msgspec.msgpack.decode(r, type=MemberRecord) for r in frames["members"]["record"]),
     )

@@ -33,6 +33,8 @@ def duration(lengths: np.ndarray, censored: np.ndarray, slot_s: int) -> Duration
     return Duration(
         slot_s=slot_s,
         survival=[float(p) for p in kept],
+        low=[float(p) for p in kept],
+        high=[float(p) for p in kept],
         median_s=float(median * slot_s),
         mean_s=float(curve.sum() * slot_s) if len(lengths) else 0.0,
         censored=float(censored.mean()) if len(censored) else 0.0,

@@ -6,7 +6,7 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 
-from persona_platform.frames import OTHER, need_columns
+from persona_platform.frames import OTHER, TS, need_columns
 from persona_platform.personas.assignment import activations_frame
 from persona_platform.personas.catalog import PATTERNS, Catalog
 from persona_platform.personas.clustering import SELECTION, cluster
@@ -14,11 +14,13 @@ from persona_platform.personas.cutting import cut, episodes, learn_short_runs
 from persona_platform.personas.features import active_features, idle_features, occupancy, pattern_facts
 from persona_platform.personas.identity import identities
 from persona_platform.personas.levels import learn_levels
+from persona_platform.personas.lineage import refit_row, remembered
+from persona_platform.personas.members import member_records
 from persona_platform.personas.patterns import first_patterns
 from persona_platform.personas.portrait import Material, portraits
 from persona_platform.personas.requirement import activation_needs
 from persona_platform.personas.shapes import fit_patterns, pattern_shapes
-from persona_platform.personas.timeline import event_slots, timeline
+from persona_platform.personas.timeline import event_slots, slot_end, timeline
 from persona_platform.sums import average
 
 ROUNDS = 5
@@ -60,6 +62,7 @@ def learn(
     grid = occupancy(slots, facts)
     stands = activation_needs(slots)
     patterns, selection, stability = _clustered(_with_needs(facts, labelled, stands), grid, slot, seed)
+    version = previous.version + 1 if previous else 1
     old = previous.patterns if previous and previous.patterns.height else None
     versions = {p.persona_id: p.version for p in previous.personas} if previous else {}
     named = identities(
@@ -67,19 +70,26 @@ def learn(
         None if old is None else _shares(old.filter(pl.col("persona_id") != OTHER)),
         versions,
         previous.last_id if previous else 0,
+        version,
     )
     patterns = patterns.with_columns(
         persona_id=pl.col("cluster").replace_strict(dict(enumerate(named.ids)), default=OTHER, return_dtype=pl.String)
     ).join(shapes, on=["workload_id", "pattern"], how="left", maintain_order="left")
     material = Material(slots, labelled, stands, patterns, workloads, event_slots(line, workloads, calendar), slot)
+    until = line.select(slot_end(slot))["slot"].max()
+    lineage = named.lineage.with_columns(trained_until=pl.lit(until, TS))
+    refit = refit_row(lineage, patterns, old, stability, version=version, trained_until=until)  # type: ignore[arg-type]
     catalog = Catalog(
-        version=previous.version + 1 if previous else 1,
+        version=version,
         slot=slot,
-        personas=portraits(material, named, stability),
+        personas=portraits(material, named, stability, version),
         patterns=patterns.select(pl.col(c).cast(t) for c, t in PATTERNS.items()),
         levels=levels,
         selection=selection,
         last_id=named.last_id,
+        lineage=remembered(pl.concat([previous.lineage, lineage]) if previous else lineage),
+        refits=remembered(pl.concat([previous.refits, refit]) if previous else refit),
+        members=member_records(slots, labelled, patterns, slot.total_seconds()),
     )
     return Learned(catalog, activations_frame(labelled, columns))
 

@@ -68,7 +68,7 @@ def when(facts: Facts) -> str:
     if facts.month_edge_share >= 0.5:
         begin = facts.month_begin_share / facts.month_edge_share
         return "month begin" if begin > MOSTLY else "month end" if begin < 1 - MOSTLY else "month begin and end"
-    uplifts = [u for u in facts.recurrence.uplifts if u.activations >= 0.6 * total and u.low > 2.0]
+    uplifts = [u for u in facts.recurrence.uplifts if u.activations >= 0.6 * total and u.starts_low > 2.0]
     if uplifts:
         return f"during {max(uplifts, key=lambda u: u.activations).kind.replace('_', ' ')}"
     return _every(facts.recurrence.inter_arrival_s) or _days_and_hours(facts)

@@ -10,7 +10,7 @@ import polars as pl
 from persona_platform.frames import need_columns
 from persona_platform.personas.duration import duration
 from persona_platform.personas.identity import Identity
-from persona_platform.personas.naming import Facts, amount, describe, how_long, name, unique
+from persona_platform.personas.naming import Facts, amount, describe, how_long, main_need, name, unique
 from persona_platform.personas.record import Member, Persona
 from persona_platform.personas.recurrence import HOURS, recurrence
 from persona_platform.personas.requirement import requirement, unsaturated
@@ -39,7 +39,7 @@ class Material:
     slot: timedelta
 
 
-def portraits(material: Material, named: Identity, stability: list[float]) -> tuple[Persona, ...]:
+def portraits(material: Material, named: Identity, stability: list[float], version: int) -> tuple[Persona, ...]:
     """One record for each cluster, in the order of the clusters, named apart."""
     keys = material.patterns.select("workload_id", "pattern", "cluster").filter(pl.col("cluster") >= 0)
     on = ["workload_id", "pattern"]
@@ -69,6 +69,12 @@ def portraits(material: Material, named: Identity, stability: list[float]) -> tu
             requirement=facts.requirement,
             duration=facts.duration,
             recurrence=facts.recurrence,
+            shape="flat",
+            variability=0.0,
+            main_need=main_need(facts.requirement.mean) if facts.requirement.mean else "",
+            relations=[],
+            leads=[],
+            complements=[],
             priority=tier,
             sla=SLA[tier],
             members=members,
@@ -76,6 +82,7 @@ def portraits(material: Material, named: Identity, stability: list[float]) -> tu
             trained_until=trained[1],  # type: ignore[arg-type]
             stability=stability[c],
             drift=named.drifts[c],
+            born=version - named.versions[c] + 1,
         )
         for c, facts in enumerate(drawn)
         for members in [_members(slots[c,], read)]

@@ -60,7 +60,8 @@ def recurrence(starts: pl.DataFrame, exposure: np.ndarray, event_hours: pl.DataF
         _uplift(str(kind), part, counts, exposure, slot_hours)
         for (kind,), part in event_hours.sort("kind").group_by("kind", maintain_order=True)
     ]
-    return Recurrence([float(r) for r in rates], uplifts, quantiles)
+    even = [float(r) for r in rates]
+    return Recurrence(even, even, even, uplifts, quantiles, 0.0, 0.0)
 
 
 def _uplift(
@@ -74,5 +75,5 @@ def _uplift(
     started = np.bincount(hours, during["starts"].to_numpy(), minlength=HOURS)
     expected = float(intensity(counts - started, np.maximum(exposure - inside, 0.0)) @ inside)
     shape, scale = float(started.sum()) + EVENT_PRIOR, 1.0 / (expected + EVENT_PRIOR)
-    low, high = gammaincinv(shape, [0.05, 0.95]) * scale
-    return EventUplift(kind, shape * scale, float(low), float(high), int(started.sum()))
+    low, high = gammaincinv(shape, [0.025, 0.975]) * scale
+    return EventUplift(kind, shape * scale, float(low), float(high), 1.0, 1.0, 1.0, 0, int(started.sum()))

@@ -1,4 +1,7 @@
-"""Requirement: what members need while they play a persona, as provisionable sizes with probabilities."""
+"""Requirement: what members need while they play a persona, as provisionable sizes with probabilities.
+
+Quantiles of each need over slots stand in amounts.
+"""
 
 from typing import Final
 
@@ -6,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from persona_platform.frames import SERVED_ACTIVITIES, need_columns
-from persona_platform.personas.record import REQUIREMENT_QUANTILES, Requirement, Size
+from persona_platform.personas.record import Size
 from persona_platform.sums import total
 
 GIB: Final = 2.0**30
@@ -60,79 +63,109 @@ def activation_needs(slots: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def unsaturated(slots: pl.DataFrame, stands: pl.DataFrame) -> pl.DataFrame:
-    """Slots whose saturated values are raised to what their episode stands at."""
-    columns = need_columns(slots)
-    joined = slots.join(stands, on="episode", how="left", maintain_order="left", suffix="_stands")
-    return joined.with_columns(
-        pl.when("saturated").then(pl.max_horizontal(c, f"{c}_stands")).otherwise(c).alias(c) for c in columns
-    ).drop(f"{c}_stands" for c in columns)
+def size_table(activations: pl.DataFrame) -> list[Size]:
+    """The sizes of a persona's activations, most probable first.
 
-
-def requirement(activations: pl.DataFrame, slots: pl.DataFrame) -> Requirement:
-    """The requirement of one persona.
-
-    ``activations`` has the needs that each stands at, ``weight`` and ``storage_class``; ``slots`` the needs
-    of the slots in which it was played.
+    ``activations`` has the needs that each stands at, ``weight``, ``storage_class`` and ``member``.
     """
-    columns = [c for c in need_columns(slots) if slots[c].null_count() < slots.height]
-    quantiles = {c: [float(slots[c].quantile(q, "linear") or 0.0) for q in REQUIREMENT_QUANTILES] for c in columns}
-    mean = {c: float(slots[c].drop_nulls().to_numpy().mean()) for c in columns}
-    return Requirement(_sizes(activations), quantiles, mean)
-
-
-def _sizes(activations: pl.DataFrame) -> list[Size]:
     sized = [c for c in SIZED if c in activations.columns and activations[c].null_count() < activations.height]
     if not sized:
         served = [c for c in SERVED_ACTIVITIES if c in activations.columns]
         sized = [c for c in served if activations[c].null_count() < activations.height][:1]
     rounded = activations.select(
         pl.Series(c, on_ladder(c, activations[c].fill_null(0.0).to_numpy())) if c in sized else pl.col(c)
-        for c in (*sized, "weight", "storage_class")
-    )
-    by_class = rounded.group_by(*sized, "storage_class", maintain_order=True).agg(total("weight"))
+        for c in (*sized, "weight", "storage_class", "member")
+    ).with_columns(key=pl.struct(sized) if sized else pl.lit(0))
+    by_class = rounded.group_by("key", *sized, "storage_class", maintain_order=True).agg(total("weight"))
     table = (
         by_class.sort("weight", "storage_class", descending=[True, False], maintain_order=True)
-        .group_by(sized or ["storage_class"], maintain_order=True)
-        .agg(
-            *([pl.col("storage_class").first()] if sized else []),
-            probability=total("weight"),
-        )
+        .group_by("key", *sized, maintain_order=True)
+        .agg(pl.col("storage_class").first(), probability=total("weight"))
         .with_columns(pl.col("probability") / pl.col("probability").sum())
         .sort("probability", *sized, descending=[True, *[False] * len(sized)])
     )
     amounts = table.select(sized).to_numpy() if sized else np.zeros((table.height, 0))
-    return _merged(sized, amounts, table["probability"].to_numpy(), table["storage_class"].to_list())
+    sizes, goes_to = _merged(amounts, table["probability"].to_numpy())
+    at = rounded.join(table.select("key", at=pl.Series(goes_to)), on="key", how="left", maintain_order="left")
+    classes = _classes(at)
+    shares = shares_with_intervals(
+        at["at"].to_numpy(), at["member"].to_numpy(), at["weight"].to_numpy(), len(sizes)
+    )
+    order = np.lexsort((sizes.sum(axis=1), -shares[:, 0]))
+    return [
+        Size(
+            {c: float(sizes[i, j]) for j, c in enumerate(sized) if sizes[i, j] > 0 or c != "gpus"},
+            classes.get(int(i)) or "",
+            *(float(v) for v in shares[i]),
+        )
+        for i in order
+        if shares[i, 0] > 0
+    ]
 
 
-def _merged(sized: list[str], amounts: np.ndarray, probability: np.ndarray, classes: list[str]) -> list[Size]:
-    """The commonest sizes; each other is raised to the smallest kept size that holds it.
+def _classes(at: pl.DataFrame) -> dict[int, str]:
+    """The storage class that most of each size's weight has."""
+    weights = at.group_by("at", "storage_class", maintain_order=True).agg(total("weight"))
+    ordered = weights.sort("at", "weight", "storage_class", descending=[False, True, False])
+    return dict(ordered.group_by("at", maintain_order=True).first().select("at", "storage_class").iter_rows())
+
+
+def _merged(amounts: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The commonest sizes, and to which of them each goes: the smallest kept size that holds it.
 
     Where none does, the largest kept size grows to hold it: a size that is too small is a promise broken.
     """
     covered = np.cumsum(probability)
     kept = min(int(np.searchsorted(covered, COVERED - 1e-12)) + 1, MOST_SIZES, len(probability))
-    shares = probability[:kept].copy()
-    rest = list(range(kept, len(probability)))
+    rest = range(kept, len(probability))
     sizes = amounts[:kept].copy()
     if rest:
-        above = amounts[rest].max(axis=0) if sized else np.zeros(0)
+        above = amounts[kept:].max(axis=0, initial=0.0)
         if not (sizes >= above).all(axis=1).any():
             sizes = np.vstack([sizes, np.maximum(above, sizes.max(axis=0))])
-            shares = np.append(shares, 0.0)
-            classes = [*classes[:kept], classes[rest[0]], *classes[kept:]]
-        bulk = np.log2(np.maximum(sizes, 1e-3)).sum(axis=1)
-        for i in rest:
-            holds = (sizes >= amounts[i]).all(axis=1)
-            shares[np.where(holds, bulk, np.inf).argmin()] += probability[i]
-    order = np.lexsort((sizes.sum(axis=1), -shares))
-    total = shares.sum()
-    return [
-        Size(
-            {c: float(sizes[i, j]) for j, c in enumerate(sized) if sizes[i, j] > 0 or c != "gpus"},
-            classes[i] or "",
-            float(shares[i] / total),
-        )
-        for i in order
-        if shares[i] > 0
-    ]
+    bulk = np.log2(np.maximum(sizes, 1e-3)).sum(axis=1)
+    held = [int(np.where((sizes >= amounts[i]).all(axis=1), bulk, np.inf).argmin()) for i in rest]
+    return sizes, np.array([*range(kept), *held], dtype=np.int64)
+
+
+def shares_with_intervals(at: np.ndarray, member: np.ndarray, weight: np.ndarray, sizes: int) -> np.ndarray:
+    """(sizes, 3): the share of each size with its 95 % interval.
+
+    Activations of one member are alike where the size is the member's, and not where each draws its own: their
+    correlation says how many independent draws they are worth, and the share is beta with that many.
+    """
+    from scipy.special import betaincinv
+
+    people, who = np.unique(member, return_inverse=True)
+    table = np.zeros((len(people), sizes))
+    np.add.at(table, (who, at), weight)
+    each = table.sum(axis=1)
+    share = table.sum(axis=0) / max(each.sum(), 1e-12)
+    n = np.bincount(who, minlength=len(people)).astype(float)
+    own = table / np.maximum(each, 1e-12)[:, None]
+    worth = n.sum() / (1.0 + (np.square(n).sum() / n.sum() - 1.0) * alike(own, n))
+    # Members differ in weight: an uneven few are worth fewer than they are.
+    worth *= min(1.0, each.sum() ** 2 / np.square(each).sum() / len(people) * n.sum() ** 2 / np.square(n).sum()) or 1.0
+    a, b = share * worth + 0.5, (1.0 - share) * worth + 0.5
+    low, high = betaincinv(a, b, 0.025), betaincinv(a, b, 0.975)
+    return np.stack([share, np.minimum(low, share), np.maximum(high, share)], axis=1)
+
+
+def alike(own: np.ndarray, n: np.ndarray) -> float:
+    """The correlation of activations within a member: 1 where each member has one size, 0 where it matters not.
+
+    ``own`` is (members, sizes) shares, ``n`` the members' activations. By analysis of variance, with one
+    member's worth of belief in a half.
+    """
+    members, count = len(n), n.sum()
+    if members < 2 or count <= members:
+        return 0.5 if members < 2 else 1.0
+    share = (n @ own) / count
+    if (own.max(axis=1) >= 1.0 - 1e-12).all():  # nobody ever changed
+        found = 1.0
+    else:
+        between = float((n @ np.square(own - share)).sum() / (members - 1))
+        within = float((n @ (own * (1.0 - own))).sum() / (count - members))
+        each = (count - np.square(n).sum() / count) / (members - 1)
+        found = (between - within) / max(between + (each - 1.0) * within, 1e-12)
+    return float(np.clip((max(found, 0.0) * (members - 1) + 0.5) / members, 0.0, 1.0))

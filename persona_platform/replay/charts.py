@@ -11,13 +11,11 @@ from functools import partial
 import polars as pl
 
 from persona_platform.frames import TS
-from persona_platform.personas.record import Persona
 from persona_platform.replay.chart_style import (
     COLORS,
     WIDTH,
     drawing,
     panel,
-    short,
     stacked,
     svg,
     time_axis,
@@ -30,8 +28,6 @@ from persona_platform.replay.scores import ALL_TARGETS
 MOST_TARGETS = 6
 """Targets drawn in one chart, those with the most demand first."""
 
-WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-
 OBSERVED, MEDIAN = "observed", "forecast, as likely above as below"
 EIGHT_IN_TEN, RARELY = "8 times in 10 within", "1 time in 10 up to here"
 NEEDED, EXPECTED, USABLE = "needed", "expected", "usable now"
@@ -43,40 +39,6 @@ def largest_targets(frame: pl.DataFrame, column: str, limit: int = MOST_TARGETS)
     """The targets with the largest mean of a column, in that order."""
     means = frame.group_by("target").agg(pl.col(column).mean()).sort(column, "target", descending=[True, False])
     return means["target"].head(limit).to_list()
-
-
-def persona_heatmaps(personas: Sequence[Persona], limit: int = 6) -> str:
-    """When activations start: a week of hours for each of the personas that start most often."""
-    import altair as alt
-
-    active = [p for p in personas if len(p.recurrence.intensity) == 168 and max(p.recurrence.intensity) > 0]
-    active.sort(key=lambda p: (p.kind != "active", -len(p.members) * sum(p.recurrence.intensity)))
-    panels = []
-    for persona in active[:limit]:
-        week = persona.recurrence.intensity
-        peak = max(week)
-        frame = pl.DataFrame(
-            {
-                "day": [WEEKDAYS[hour // 24] for hour in range(168)],
-                "hour": [hour % 24 for hour in range(168)],
-                "rate": [rate / peak for rate in week],
-            }
-        )
-        top = week.index(peak)
-        when = f"{WEEKDAYS[top // 24]} {top % 24:02d}:00, {number(peak)} starts per member and hour"
-        panels.append(
-            alt.Chart(frame, title=alt.Title(short(persona.name), subtitle=f"most: {when}"))
-            .mark_rect(stroke="white", strokeWidth=0.5)
-            .encode(
-                x=alt.X("hour:O", title=None, axis=alt.Axis(values=[0, 6, 12, 18], labelAngle=0, ticks=False)),
-                y=alt.Y("day:O", sort=list(WEEKDAYS), title=None, axis=alt.Axis(ticks=False)),
-                color=alt.Color("rate:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=["#f1f4f7", "#174f8f"])),
-            )
-            .properties(width=350, height=112)
-        )
-    if not panels:
-        return ""
-    return svg(alt.concat(*panels, columns=2, spacing=28), "When each persona starts, by hour of the week")
 
 
 def demand_fan(

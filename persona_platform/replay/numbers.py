@@ -110,6 +110,19 @@ def amount(need: str, value: float) -> str:
     return f"{number(value / scale)} {unit}{plural if value != scale else ''}"
 
 
+def unit_of(need: str, top: float) -> tuple[float, str]:
+    """The unit that amounts of a need up to ``top`` are drawn in: its size, and what it is called."""
+    name = need.replace("_", " ")
+    if need.endswith("_bytes") and top > 1:  # up to 1 it is a share of an allocation that was not told
+        rate = "" if need in ("mem_bytes", "disk_bytes") else "/s"
+        words = {"mem_bytes": "memory", "disk_bytes": "disk"}.get(need, name.removesuffix(" bytes"))
+        size, unit = next((s, u) for s, u in ((2.0**40, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (1.0, "B")) if top >= s)
+        return size, f"{words}, {unit}{rate}"
+    if need in _RATES:
+        return (1.0, f"{name} per second") if top >= 0.01 else (1 / 3600, f"{name} per hour")
+    return 1.0, {"cpu_cores": "cores", "gpus": "GPUs", "mem_bytes": "memory, share"}.get(need, name)
+
+
 def count(how_many: int, one: str, more: str | None = None) -> str:
     """A number with its noun."""
     return f"{how_many:,} {one if how_many == 1 else more or one + 's'}"

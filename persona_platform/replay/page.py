@@ -14,6 +14,11 @@ h1 { font-size: 30px; line-height: 1.2; margin: 0 0 6px; letter-spacing: -0.01em
 h2 { font-size: 22px; line-height: 1.3; margin: 56px 0 8px; padding-top: 20px;
   border-top: 1px solid #dfe4e8; }
 h3 { font-size: 17px; margin: 32px 0 4px; }
+h4 { font-size: 16px; margin: 20px 0 4px; }
+td a { color: #1f5fa8; }
+.one { margin-top: 40px; padding-top: 4px; border-top: 1px solid #dfe4e8; } .one:first-of-type { border-top: 0; }
+.one h3 { font-size: 20px; margin-top: 20px; } .one .facts { margin-top: 14px; }
+.one figure { margin: 12px 0 20px; } .one .facts b { font-size: 20px; }
 p { margin: 8px 0; max-width: 46em; }
 .lead { color: #55606b; }
 nav ol { margin: 24px 0 0; padding: 14px 20px 14px 42px; background: #f5f7f9; border-radius: 8px; }
@@ -133,7 +138,7 @@ def table(
 
 def facts(pairs: Sequence[tuple[str, str]]) -> str:
     """The few numbers at the top of the page."""
-    items = "".join(f"<li><b>{text(value)}</b><span>{text(what)}</span></li>" for value, what in pairs)
+    items = "".join(f"<li><b>{_whole(text(value))}</b><span>{_whole(text(what))}</span></li>" for value, what in pairs)
     return f'<ul class="facts">{items}</ul>' if pairs else ""
 
 

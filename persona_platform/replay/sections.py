@@ -11,6 +11,7 @@ import polars as pl
 from persona_platform.frames import OTHER
 from persona_platform.personas.record import Persona, Requirement
 from persona_platform.replay import charts
+from persona_platform.replay.charts_personas import persona_heatmaps
 from persona_platform.replay.numbers import (
     DASH,
     amount,
@@ -67,7 +68,7 @@ def learned(personas: Sequence[Persona]) -> str:
         + table(columns, rows)
         + _rest(len(ranked), "persona")
         + figure(
-            charts.persona_heatmaps(ranked),
+            persona_heatmaps(ranked),
             "The darker an hour of the week, the more often the persona starts in it, in the workloads' "
             "local time. Each panel is shaded up to its own largest value, which stands above it.",
         )
@@ -100,7 +101,7 @@ def _comes_back(persona: Persona) -> str:
         return DASH
     often = f"every {lasting(between[1]).removeprefix('1 ')}" if len(between) > 1 else "seen once"
     uplifts = [
-        f"{number(u.ratio)} times as often at {u.kind.replace('_', ' ')}" for u in persona.recurrence.uplifts[:2]
+        f"{number(u.starts)} times as often at {u.kind.replace('_', ' ')}" for u in persona.recurrence.uplifts[:2]
     ]
     return two_lines(often, "; ".join(uplifts)) if uplifts else text(often)
 

@@ -61,10 +61,20 @@ def persona(persona_id: str, cpu: float) -> Persona:
         requirement=Requirement(
             sizes=[],
             quantiles={"cpu_cores": [0.5 * cpu, cpu, 1.5 * cpu, 1.6 * cpu, 2 * cpu]},
+            low={"cpu_cores": [0.4 * cpu, 0.9 * cpu, 1.3 * cpu, 1.4 * cpu, 1.7 * cpu]},
+            high={"cpu_cores": [0.6 * cpu, 1.1 * cpu, 1.7 * cpu, 1.8 * cpu, 2.4 * cpu]},
             mean={"cpu_cores": cpu},
+            peak_to_mean={"cpu_cores": 2.0},
+            saturated=0.0,
         ),
-        duration=Duration(3600, [1.0], 3600.0, 3600.0, 0.0),
-        recurrence=Recurrence([0.0] * 168, [], []),
+        duration=Duration(3600, [1.0], [1.0], [1.0], 3600.0, 3600.0, 0.0),
+        recurrence=Recurrence([0.0] * 168, [0.0] * 168, [0.0] * 168, [], [], 0.0, 0.0),
+        shape="flat",
+        variability=0.1,
+        main_need="cpu_cores",
+        relations=[],
+        leads=[],
+        complements=[],
         priority="standard",
         sla=0.95,
         members=[],
@@ -72,6 +82,7 @@ def persona(persona_id: str, cpu: float) -> Persona:
         trained_until=START,
         stability=1.0,
         drift=0.0,
+        born=1,
     )
 
 

@@ -108,10 +108,10 @@ def test_event_uplift_is_found_with_its_uncertainty():
         slot=SLOT, previous=None, seed=0,
     ).catalog  # fmt: skip
     uplifts = {(p.persona_id, u.kind): u for p in found.personas if p.kind == "active" for u in p.recurrence.uplifts}
-    campaign = max((u for (_, kind), u in uplifts.items() if kind == "campaign"), key=lambda u: u.ratio)
-    assert campaign.low > 1.5
+    campaign = max((u for (_, kind), u in uplifts.items() if kind == "campaign"), key=lambda u: u.starts)
+    assert campaign.starts_low > 1.5
     assert campaign.activations == 20
-    assert all(u.low < 1.0 < u.high for (_, kind), u in uplifts.items() if kind == "quiet")
+    assert all(u.starts_low < 1.0 < u.starts_high for (_, kind), u in uplifts.items() if kind == "quiet")
 
 
 def test_an_activity_stands_for_demand_where_there_are_no_resources():

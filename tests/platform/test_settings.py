@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from persona_platform.errors import ConfigError
-from persona_platform.settings import find_project, load_settings, parse_duration
+from persona_platform.settings import StorageSettings, find_project, load_settings, parse_duration
 
 
 def written(folder: Path, text: str) -> Path:
@@ -47,6 +47,10 @@ def test_a_target_takes_the_shared_limits_and_its_own_go_first(tmp_path: Path) -
         ('[project]\nname = "x"\n[targets.web.unit.amounts]\ncpus = 2\n', 3, "cpus"),
         ('[project]\nname = "x"\n[surprise]\n', 3, "surprise"),
         ('[sources]\nsamples = ["a"]\n', 1, "project"),
+        ('[project]\nname = "x"\n[storage]\npersonas = "postgres"\n', 4, "needs postgres_env"),
+        ('[project]\nname = "x"\n[storage]\npostgres_env = "URL"\ndagster = "mysql"\n', 5, "'sqlite' or 'postgres'"),
+        ('[project]\nname = "x"\n[storage]\npersonas = "lmdb"\npostgres_env = "URL"\n', 5, "nothing uses"),
+        ('[project]\nname = "x"\n[storage]\npostgres = "URL"\n', 4, "did you mean postgres_env?"),
     ],
 )
 def test_every_fault_names_its_line(tmp_path: Path, text: str, line: int, says: str) -> None:
@@ -56,6 +60,21 @@ def test_every_fault_names_its_line(tmp_path: Path, text: str, line: int, says: 
     first = str(raised.value).splitlines()[0]
     assert first.startswith(f"{path}:{line}: ")
     assert says in first
+
+
+@pytest.mark.parametrize("key", ["postgres_env", "postgres_url", "personas", "dagster"])
+def test_a_url_in_the_file_is_refused_and_not_repeated(tmp_path: Path, key: str) -> None:
+    text = f'[project]\nname = "x"\n[storage]\n{key} = "postgresql://me:sesame@db/personas"\n'
+    with pytest.raises(ConfigError) as raised:
+        load_settings(written(tmp_path, text))
+    assert "persona.toml:4: " in str(raised.value)
+    assert "sesame" not in str(raised.value)
+
+
+def test_storage_is_the_project_folder_until_it_says_otherwise(tmp_path: Path) -> None:
+    assert load_settings(written(tmp_path, '[project]\nname = "x"\n')).storage == StorageSettings()
+    text = '[project]\nname = "x"\n[storage]\npostgres_env = "URL"\npersonas = "postgres"\n'
+    assert load_settings(written(tmp_path, text)).storage == StorageSettings("URL", "postgres", "sqlite")
 
 
 def test_all_faults_are_shown_at_once(tmp_path: Path) -> None:

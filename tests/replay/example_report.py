@@ -56,9 +56,25 @@ def persona(persona_id, name, kind, sizes, members, hours, rate, **other):
         kind=kind,
         name=name,
         description=name,
-        requirement=Requirement(sizes=sizes, quantiles={}, mean={"cpu_cores": 8.0, "mem_bytes": 12 * GIB}),
-        duration=Duration(900, [1.0, 0.9, 0.5, 0.1], other.get("lasts", 7200.0), 7000.0, 0.04),
-        recurrence=Recurrence(week, other.get("uplifts", []), other.get("between", [86400.0] * 5)),
+        requirement=Requirement(sizes, {}, {}, {}, {"cpu_cores": 8.0, "mem_bytes": 12 * GIB}, {}, 0.0),
+        duration=Duration(
+            900,
+            [1.0, 0.9, 0.5, 0.1],
+            [1.0, 0.8, 0.4, 0.0],
+            [1.0, 1.0, 0.6, 0.2],
+            other.get("lasts", 7200.0),
+            7000.0,
+            0.04,
+        ),
+        recurrence=Recurrence(
+            week, week, week, other.get("uplifts", []), other.get("between", [86400.0] * 5), 86400.0, 0.9
+        ),
+        shape="flat",
+        variability=0.1,
+        main_need="cpu_cores",
+        relations=[],
+        leads=[],
+        complements=[],
         priority=other.get("tier", "standard"),
         sla=0.95,
         members=[Member(f"{persona_id}-{i}", 0.2) for i in range(members)],
@@ -66,16 +82,17 @@ def persona(persona_id, name, kind, sizes, members, hours, rate, **other):
         trained_until=ORIGIN,
         stability=0.91,
         drift=0.1,
+        born=1,
     )
 
 
 def personas():
     def size(cores, memory, probability):
-        return Size({"cpu_cores": cores, "mem_bytes": memory * GIB}, "standard", probability)
+        return Size({"cpu_cores": cores, "mem_bytes": memory * GIB}, "standard", probability, 0.0, 1.0)
 
     nights = {(day, hour) for day in range(5) for hour in (2, 3)}
     days = {(day, hour) for day in range(5) for hour in (7, 8, 9)}
-    month_end = [EventUplift("month_end", 6.2, 3.1, 9.9, 12)]
+    month_end = [EventUplift("month_end", 6.2, 3.1, 9.9, 1.0, 0.9, 1.1, 2, 12)]
     nightly = [size(16.0, 32.0, 0.8), size(32.0, 64.0, 0.2)]
     office = [size(4.0, 8.0, 0.56), size(8.0, 8.0, 0.3), size(8.0, 16.0, 0.1), size(16.0, 16.0, 0.04)]
     backup = [size(2.0, 4.0, 1.0)]

@@ -11,6 +11,7 @@ from example_report import ORIGIN, SLOT, report_data
 
 from persona_platform.frames import OUTCOMES, PLAN, empty
 from persona_platform.replay import charts
+from persona_platform.replay.charts_personas import persona_heatmaps
 from persona_platform.replay.numbers import amount, lasting, likelihood, moment, money, number, percent
 from persona_platform.replay.outcomes import AS_PLANNED
 from persona_platform.replay.page import table
@@ -142,7 +143,7 @@ def test_it_is_written_whole_and_over_the_old_one(tmp_path, data):
 def drawings(data):
     comparison = data.comparison
     return {
-        "heat": charts.persona_heatmaps(data.personas),
+        "heat": persona_heatmaps(data.personas),
         "fan": charts.demand_fan(data.observed, data.demand),
         "plan": charts.plan_chart(data.plan, data.inventories),
         "weights": charts.weights_chart(data.combination, SLOT),
@@ -165,8 +166,8 @@ def test_charts_are_whole_xml_with_labels_large_enough_to_read(data):
 
 def test_charts_of_nothing_are_nothing(data):
     void = ReportData()
-    assert charts.persona_heatmaps([]) == ""
-    assert charts.persona_heatmaps([p for p in data.personas if p.kind == "resting"]) == ""
+    assert persona_heatmaps([]) == ""
+    assert persona_heatmaps([p for p in data.personas if p.kind == "resting"]) == ""
     assert charts.demand_fan(data.observed, void.demand) == ""
     assert charts.plan_chart(empty(PLAN), data.inventories) == ""
     assert charts.weights_chart(void.combination, SLOT) == ""
