@@ -58,5 +58,5 @@ def _generated(stage: Stage, first: int, until: int) -> Fleet:
         workloads=workloads_frame(members),
         events=events(spec),
         ical=ical(spec),
-        truth=Truth(pl.concat(membership), pl.concat(activations), truth.personas(), truth.uplifts()),
+        truth=Truth(pl.concat(membership), pl.concat(activations), truth.personas(spec), truth.uplifts(spec)),
     )

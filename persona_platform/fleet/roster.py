@@ -1,5 +1,6 @@
 """Who a workload is: its archetype, where it lives, what it plays and from when, and how large it is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,6 +9,7 @@ import polars as pl
 
 from persona_platform.errors import InputError
 from persona_platform.fleet.archetypes import ARCHETYPES, DECK, Archetype, Play, Size
+from persona_platform.fleet.drawn import drawn_archetypes
 from persona_platform.fleet.draws import Draws
 from persona_platform.fleet.spec import FleetSpec
 from persona_platform.frames import WORKLOADS
@@ -61,8 +63,20 @@ def picks(play: Play, draws: np.ndarray) -> np.ndarray:
     return np.minimum(np.searchsorted(bounds, draws), len(play.sizes) - 1)
 
 
+def kinds(spec: FleetSpec) -> Mapping[str, Archetype]:
+    """The archetypes of a fleet by name."""
+    return ARCHETYPES if spec.drawn is None else drawn_archetypes(spec.seed, spec.drawn)
+
+
+def plays(spec: FleetSpec) -> dict[str, Play]:
+    """Every true persona by its label."""
+    return {play.persona: play for kind in kinds(spec).values() for play in (kind.base, kind.play) if play is not None}
+
+
 def deck(spec: FleetSpec) -> tuple[str, ...]:
     """The archetypes that the workloads take in turn."""
+    if spec.drawn is not None:
+        return tuple(drawn_archetypes(spec.seed, spec.drawn))
     if spec.archetypes is None:
         return DECK
     unknown = sorted(set(spec.archetypes) - set(ARCHETYPES))
@@ -76,7 +90,7 @@ def deck(spec: FleetSpec) -> tuple[str, ...]:
 def workload(spec: FleetSpec, index: int) -> Workload:
     """The workload with a number, whatever the size of the fleet."""
     cards = deck(spec)
-    archetype = ARCHETYPES[cards[index % len(cards)]]
+    archetype = kinds(spec)[cards[index % len(cards)]]
     draws = Draws(spec.seed, f"workload/{index}")
     parts = tuple(_parts(spec, index, archetype, draws))
     largest = 0.0
@@ -111,13 +125,13 @@ def _parts(spec: FleetSpec, index: int, archetype: Archetype, draws: Draws) -> l
     changes = _share(spec, "changing", index) < spec.changing_share
     parts = [Part(own)] if own else []
     if changes:
-        successor = ARCHETYPES[archetype.instead].play
+        successor = kinds(spec)[archetype.instead].play
         assert successor is not None
         low, high = spec.change_days
         day = spec.start + timedelta(days=low + int(draws.one("change day") * (high - low + 1)))
         parts = [*([Part(own, until=day)] if own else []), Part(successor, since=day)]
     if _share(spec, "two personas", index) < spec.two_persona_share:
-        others = [play for name in archetype.beside if (play := ARCHETYPES[name].play)]
+        others = [play for name in archetype.beside if (play := kinds(spec)[name].play)]
         others = [play for play in others if play not in [part.play for part in parts]]
         if others:
             parts.append(Part(others[int(draws.one("beside") * len(others))]))

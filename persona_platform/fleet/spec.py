@@ -26,6 +26,7 @@ class FleetSpec:
     step: timedelta = MINIMUM_SLOT  # between two readings
     slot: timedelta | None = None  # of the truth; by default the larger of 15 minutes and the step
     archetypes: tuple[str, ...] | None = None  # names of ARCHETYPES; by default all of them
+    drawn: int | None = None  # archetypes drawn by the seed (drawn.py) instead of those of ARCHETYPES
     two_persona_share: float = 0.3  # of the workloads, that play a second persona beside their own
     changing_share: float = 0.08  # of the workloads, that change their persona midway
     change_days: tuple[int, int] = (8, 24)  # between which days after the start they do
@@ -50,6 +51,8 @@ class FleetSpec:
                 f"Readings every {self.step} and slots of {self.truth_slot} do not fit: whole readings must "
                 "fill a slot, and whole slots a day."
             )
+        if self.drawn is not None and not (self.archetypes is None and 1 <= self.drawn <= 24):
+            raise InputError("A fleet has either archetypes by name or 1 to 24 drawn ones.")
         if self.workloads < 0 or self.bad_rows < 0:
             raise InputError("A fleet cannot have a negative number of workloads or bad rows.")
         for name in ("two_persona_share", "changing_share", "gaps", "late_share"):

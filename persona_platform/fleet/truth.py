@@ -3,10 +3,11 @@
 import numpy as np
 import polars as pl
 
-from persona_platform.fleet.archetypes import PERSONAS, Play
+from persona_platform.fleet.archetypes import Play
 from persona_platform.fleet.demand import GIB, Needs
 from persona_platform.fleet.playing import RESTING, Played
-from persona_platform.fleet.roster import Workload
+from persona_platform.fleet.roster import Workload, plays
+from persona_platform.fleet.spec import FleetSpec
 from persona_platform.fleet.stage import Stage
 from persona_platform.fleet.telemetry import DIGITS
 from persona_platform.fleet.timing import AtEvents
@@ -94,7 +95,7 @@ def activations(stage: Stage, workload: Workload, played: Played) -> pl.DataFram
     )
 
 
-def personas() -> pl.DataFrame:
+def personas(spec: FleetSpec) -> pl.DataFrame:
     """The requirement table and the duration of every persona: one row for each of its sizes."""
     rows = [
         {
@@ -109,13 +110,13 @@ def personas() -> pl.DataFrame:
             "duration_median_s": play.duration.hours * 3600 if play.timing else None,
             "duration_sigma": play.duration.sigma if play.timing else None,
         }
-        for play in PERSONAS.values()
+        for play in plays(spec).values()
         for size in play.sizes
     ]
     return pl.DataFrame(rows)
 
 
-def uplifts() -> pl.DataFrame:
+def uplifts(spec: FleetSpec) -> pl.DataFrame:
     """What events do to personas: the ratio of the need while one lasts, and whom events alone activate."""
 
     def of(play: Play) -> list[dict[str, object]]:
@@ -127,4 +128,4 @@ def uplifts() -> pl.DataFrame:
             rows.append({"persona": play.persona, "event": play.timing.kind, "ratio": 1.0, "only": True})
         return rows
 
-    return pl.DataFrame([row for play in PERSONAS.values() for row in of(play)])
+    return pl.DataFrame([row for play in plays(spec).values() for row in of(play)])

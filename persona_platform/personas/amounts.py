@@ -25,6 +25,8 @@ PRIOR: Final = 3.0
 """Members' worth of belief that a persona's members differ as those of the others do."""
 LEAST: Final = 0.03
 """Members differ at least this much, in the logarithm."""
+UNKNOWN: Final = 0.3**2
+"""The variance of heights between members when no persona has two."""
 INTERVAL: Final = (0.025, 0.975)
 
 
@@ -85,10 +87,8 @@ def at_quantiles(curve: np.ndarray, first: int, levels: tuple[float, ...] = REQU
 
     A curve that never does, since the highest slots were saturated, ends at the highest bin.
     """
-    # Nothing is needed with a probability that the first bin's curve does not tell: the caller mends it.
-    reached = curve[..., None, :] <= 1.0 - np.array(levels)[:, None] + 1e-9
-    found = np.where(reached.any(axis=-1), reached.argmax(axis=-1), curve.shape[-1] - 1)
-    return amounts(first + found)
+    above = [(curve > 1.0 - level + 1e-9).sum(axis=-1) for level in levels]
+    return amounts(first + np.minimum(np.stack(above, axis=-1), curve.shape[-1] - 1))
 
 
 def quantiles(counts: NeedCounts) -> np.ndarray:

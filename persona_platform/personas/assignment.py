@@ -7,7 +7,8 @@ import polars as pl
 from persona_platform.frames import ACTIVATION_KEYS, MEMBERSHIP, OTHER, need_columns
 from persona_platform.personas.catalog import Catalog
 from persona_platform.personas.cutting import cut, episodes
-from persona_platform.personas.shapes import SHAPES, fit_patterns
+from persona_platform.personas.settling import settled
+from persona_platform.personas.shapes import SHAPES
 from persona_platform.personas.timeline import timeline
 
 
@@ -32,13 +33,10 @@ def play(needs: pl.DataFrame, workloads: pl.DataFrame, calendar: pl.DataFrame, c
     shapes = catalog.patterns.filter(pl.col("kind") == "active").select(
         "workload_id", pl.col("pattern").cast(pl.Int64), *SHAPES
     )
-    labelled = found.join(fit_patterns(found, shapes), on="episode", maintain_order="left").with_columns(
-        pl.col("pattern").fill_null(0)
-    )
+    slots, labelled = settled(slots, found, shapes, need_columns(needs), catalog.slot)
     personas = catalog.patterns.select("workload_id", pl.col("pattern").cast(pl.Int64), "persona_id", "probability")
     membership = (
-        slots.select("workload_id", "slot", "episode")
-        .join(labelled.select("episode", "pattern"), on="episode", how="left", maintain_order="left")
+        slots.select("workload_id", "slot", "pattern")
         .join(personas, on=["workload_id", "pattern"], how="left", maintain_order="left")
         .with_columns(pl.col("persona_id").fill_null(OTHER), pl.col("probability").fill_null(1.0))
     )

@@ -1,8 +1,8 @@
 """Clustering: patterns alike across the fleet become personas, with probabilities.
 
 A Gaussian mixture on reduced features, started from Ward's tree so that nothing hangs on luck. The number of
-personas is the one whose bootstrap fits agree best among those that the information criterion cannot tell
-from its best. Usefulness for the forecast is not weighed here.
+personas is weighed by three things together: how well bootstrap fits agree (Jaccard), the information criterion
+(BIC), and how well a pattern is foretold by the others of its persona (pinball).
 """
 
 import warnings
@@ -20,6 +20,7 @@ SELECTION: Final = {
     "k": pl.Int64,
     "bic": pl.Float64,
     "jaccard": pl.Float64,  # null where it was not measured
+    "pinball": pl.Float64,  # of a pattern's week foretold by its peers, relative to one cluster
     "chosen": pl.Boolean,
 }
 SAMPLE: Final = 3_000
@@ -32,6 +33,11 @@ FLOOR: Final = 0.09
 BOOTSTRAPS: Final = 6
 FAR: Final = 6.0
 """Standard deviations, in the mean over components, beyond which a pattern is of no cluster."""
+NEAR: Final = 0.3
+"""Numbers of personas whose criterion lies further from its best, as a share of its fall, are not weighed."""
+BIC_WEIGHT: Final = 0.7
+PEER_QUANTILE: Final = 0.9
+MANY_PEERS: Final = 200
 BATCH: Final = 50_000
 THREADS: Final = 1
 """More gain 5 % and change the last digits with their number."""
@@ -47,17 +53,17 @@ class Clustered:
     selection: pl.DataFrame
 
 
-def cluster(features: np.ndarray, kind: str, seed: int) -> Clustered:
-    """Clusters of patterns of one kind; ``features`` is (patterns, columns)."""
+def cluster(features: np.ndarray, kind: str, occupancy: np.ndarray, seed: int) -> Clustered:
+    """Clusters of patterns of one kind; ``features`` is (patterns, columns), ``occupancy`` (patterns, 168)."""
     from threadpoolctl import threadpool_limits
 
     if len(features) == 0:
         return Clustered(np.zeros(0, int), np.zeros(0), np.zeros(0), pl.DataFrame(schema=SELECTION))
     with threadpool_limits(limits=THREADS):
-        return _cluster(features, kind, np.random.default_rng(seed))
+        return _cluster(features, kind, occupancy, np.random.default_rng(seed))
 
 
-def _cluster(features: np.ndarray, kind: str, rng: np.random.Generator) -> Clustered:
+def _cluster(features: np.ndarray, kind: str, occupancy: np.ndarray, rng: np.random.Generator) -> Clustered:
     chosen = np.arange(len(features))
     if len(chosen) > SAMPLE:
         chosen = np.sort(rng.choice(chosen, SAMPLE, replace=False))
@@ -65,15 +71,19 @@ def _cluster(features: np.ndarray, kind: str, rng: np.random.Generator) -> Clust
     sample = points[chosen]
     counts = _candidates(len(sample), MOST[kind])
     fits = dict(zip(counts, _fits(sample, counts), strict=True))
-    bic = {k: float(fit.bic(sample)) for k, fit in fits.items()}
-    jaccard = _stability(sample, {k: fits[k] for k in _shortlist(bic)}, rng)
-    k = max(jaccard, key=lambda k: (round(float(jaccard[k].mean()), 2), -k))
+    bic = _share({k: float(fit.bic(sample)) for k, fit in fits.items()})
+    pinball = {k: peer_pinball(occupancy[chosen], fit.predict(sample)) for k, fit in fits.items()}
+    near = [k for k in counts if bic[k] <= NEAR]
+    jaccard = _stability(sample, {k: fits[k] for k in near}, rng)
+    merit = {k: float(jaccard[k].mean()) - BIC_WEIGHT * bic[k] - pinball[k] for k in near}
+    k = max(near, key=lambda k: (round(merit[k], 3), -k))
     selection = pl.DataFrame(
         {
             "kind": [kind] * len(counts),
             "k": counts,
-            "bic": [bic[c] for c in counts],
+            "bic": [float(fits[c].bic(sample)) for c in counts],
             "jaccard": [float(jaccard[c].mean()) if c in jaccard else None for c in counts],
+            "pinball": [pinball[c] for c in counts],
             "chosen": [c == k for c in counts],
         },
         schema=SELECTION,
@@ -83,6 +93,48 @@ def _cluster(features: np.ndarray, kind: str, rng: np.random.Generator) -> Clust
     dense = np.full(k + 1, -1)
     dense[used] = np.arange(len(used))
     return Clustered(dense[labels], probability, jaccard[k][used], selection)
+
+
+def _share(bic: dict[int, float]) -> dict[int, float]:
+    """The criterion as a share of its whole fall: 0 at its best, 1 at its worst."""
+    best, worst = min(bic.values()), max(bic.values())
+    return {k: (value - best) / max(worst - best, 1e-9) for k, value in bic.items()}
+
+
+def peer_pinball(occupancy: np.ndarray, labels: np.ndarray) -> float:
+    """How well a pattern's week is foretold by its peers, relative to all patterns as peers of each other.
+
+    The pinball loss, at :data:`PEER_QUANTILE`, of the share of each hour of the week that a pattern is played in
+    against that quantile of the others of its cluster: what a newcomer's demand is sized by. ``occupancy`` is
+    (patterns, 168). A pattern without peers is foretold by all.
+    """
+    if len(occupancy) < 2:
+        return 1.0
+    return _peer_loss(occupancy, labels) / max(_peer_loss(occupancy, np.zeros(len(labels), dtype=int)), 1e-12)
+
+
+def _peer_loss(occupancy: np.ndarray, labels: np.ndarray) -> float:
+    everyone = np.quantile(occupancy, PEER_QUANTILE, axis=0)[None]
+    total = 0.0
+    for label in np.unique(labels):
+        own = occupancy[labels == label]
+        n = len(own)
+        if n == 1:
+            foretold = everyone
+        elif n > MANY_PEERS:  # one more or less moves no quantile
+            foretold = np.quantile(own, PEER_QUANTILE, axis=0)[None]
+        else:
+            # The quantile of the others: of the sorted column without its own place.
+            ordered, rank = np.sort(own, axis=0), np.argsort(np.argsort(own, axis=0), axis=0)
+            position = PEER_QUANTILE * (n - 2)
+            low = int(position)
+            high = min(low + 1, n - 2)
+            below = np.take_along_axis(ordered, low + (rank <= low), axis=0)
+            above = np.take_along_axis(ordered, high + (rank <= high), axis=0)
+            foretold = below + (position - low) * (above - below)
+        short = own - foretold
+        total += float(np.maximum(PEER_QUANTILE * short, (PEER_QUANTILE - 1.0) * short).mean(axis=1).sum())
+    return total / len(occupancy)
 
 
 def _reduced(features: np.ndarray, chosen: np.ndarray) -> np.ndarray:
@@ -129,13 +181,6 @@ def _fits(sample: np.ndarray, counts: list[int]) -> list["GaussianMixture"]:
             warnings.simplefilter("ignore", ConvergenceWarning)
             fits.append(mixture.fit(sample))
     return fits
-
-
-def _shortlist(bic: dict[int, float]) -> list[int]:
-    """The numbers whose criterion lies within 3 % of its whole fall from its best, at most five."""
-    best, worst = min(bic.values()), max(bic.values())
-    near = [k for k in bic if bic[k] <= best + 0.03 * (worst - best)]
-    return sorted(near, key=lambda k: bic[k])[:5]
 
 
 def _stability(

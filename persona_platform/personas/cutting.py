@@ -10,10 +10,13 @@ from typing import Final
 import polars as pl
 
 from persona_platform.personas.levels import LEVELS, MAX_LEVELS, log_height
+from persona_platform.personas.steps import between_steps
 from persona_platform.personas.timeline import slot_end
 
 REPEATED: Final = 3
 """Runs of one slot at the same time of day, within a slot, that make them real."""
+PIECE_STEP: Final = 0.7
+"""In log: twice. Steps between heights of one activation that are smaller are its own affair."""
 DIP_SHARE: Final = 0.3
 """Share of days on which a dip of one slot must come back at its time before a run is cut there."""
 
@@ -23,7 +26,7 @@ def with_levels(line: pl.DataFrame, levels: pl.DataFrame) -> pl.DataFrame:
 
     A workload without levels is at level 0 throughout. A slot without a value keeps the level before it.
     """
-    known = levels.select("workload_id", "need", "floor", "drift_per_day", "anchor", "thresholds", "bands")
+    known = levels.select("workload_id", "need", "floor", "drift_per_day", "anchor", "thresholds", "bands", "step")
     joined = line.join(known, on="workload_id", how="left", maintain_order="left")
     height = pl.coalesce(
         pl.lit(None, dtype=pl.Float64),
@@ -40,11 +43,12 @@ def with_levels(line: pl.DataFrame, levels: pl.DataFrame) -> pl.DataFrame:
     for k in range(MAX_LEVELS - 1):
         limit = pl.col("thresholds").list.get(k, null_on_oob=True)
         band = pl.col("bands").list.get(k, null_on_oob=True)
-        sure = pl.when(pl.col("x") > limit + band).then(1).when(pl.col("x") < limit - band).then(0)
-        first = (pl.col("x") > limit).cast(pl.Int32)
+        sure = pl.when(pl.col("held") > limit + band).then(1).when(pl.col("held") < limit - band).then(0)
+        first = (pl.col("held") > limit).cast(pl.Int32)
         steps.append(pl.coalesce(sure.forward_fill().over(place), first.forward_fill().over(place), pl.lit(0)))
     return (
         joined.with_columns(x=height)
+        .with_columns(held=pl.when(pl.col("step").is_null()).then("x").otherwise(between_steps(place, pl.col("step"))))
         .with_columns(level=pl.sum_horizontal(steps).cast(pl.UInt8), leveled=pl.col("thresholds").list.len() > 0)
         .with_columns(pl.col("leveled").fill_null(value=False))
         .drop("need", "floor", "drift_per_day", "anchor", "thresholds", "bands")
@@ -138,8 +142,45 @@ def cut(line: pl.DataFrame, levels: pl.DataFrame) -> pl.DataFrame:
     return (
         flags.drop("active")
         .join(kept.select("run", "active"), on="run", how="left", maintain_order="left")
-        .with_columns(episode=pl.struct("workload_id", "stretch", "active").rle_id())
-        .drop("run", "level")
+        .pipe(_pieces)
+        .with_columns(episode=pl.struct("workload_id", "stretch", "active", "piece").rle_id())
+        .drop("run", "level", "held", "piece", "step")
+    )
+
+
+def _pieces(slots: pl.DataFrame) -> pl.DataFrame:
+    """The slots with ``piece``, a number that changes where an active run steps to another height and stays there.
+
+    A height of one slot is no piece of its own: jobs end in the middle of a slot.
+    """
+    place = ["workload_id", "stretch", "active"]
+    cut = pl.struct(place).rle_id()
+    heights = (
+        slots.select("workload_id", "active", "held", "step", "x", run=cut)
+        .with_row_index("row")
+        .filter(pl.col("active") & pl.col("step").is_not_null())
+        .with_columns(same=pl.struct("run", "held").rle_id())
+        .group_by("same", maintain_order=True)
+        .agg(
+            pl.col("row", "run", "step").first(),
+            n=pl.len(),
+            head=pl.col("x").head(2).mean(),
+            tail=pl.col("x").tail(2).mean(),
+        )
+        .filter(pl.col("n") > 1)
+        .with_columns(
+            steps=(
+                (pl.col("run") == pl.col("run").shift(1))
+                & ((pl.col("head") - pl.col("tail").shift(1)).abs() > pl.max_horizontal("step", pl.lit(PIECE_STEP)))
+            ).fill_null(value=False)
+        )
+        .select("row", "steps")
+    )
+    return (
+        slots.with_row_index("row")
+        .join(heights, on="row", how="left", maintain_order="left")
+        .with_columns(piece=pl.col("steps").fill_null(value=False).cast(pl.UInt32).cum_sum())
+        .drop("row", "steps")
     )
 
 
@@ -164,14 +205,17 @@ def episodes(slots: pl.DataFrame, needs: list[str], slot: timedelta) -> pl.DataF
             read=pl.len(),
             hour=pl.col("phase").first() * (24.0 / per_day),
             size=pl.col("x").quantile(0.95),
-            spread=pl.col("x").std().fill_null(0.0),
+            # Jobs begin and end within a slot, so the first and the last one say nothing of the shape.
+            spread=pl.when(pl.len() >= 4).then(pl.col("x").slice(1, pl.len() - 2).std()),
+            level=pl.col("x").median(),
             ramp=(pl.col("x").mean() - pl.col("x").first()),
             saturated=pl.col("saturated").any(),
             **{need: pl.col(need).mean() for need in needs},
         )
         .with_columns(
+            began=~first & (~_adjoins(1) | (pl.col("level") > pl.col("level").shift(1))).fill_null(value=True),
+            ended=~last & (~_adjoins(-1) | (pl.col("level") > pl.col("level").shift(-1))).fill_null(value=True),
             first_of_stretch=first,
-            censored=first | last,
             end=slot_end(slot, "end"),
             day=((pl.col("start").dt.epoch("s") - pl.col("hour") * 3600) / 86_400).round().cast(pl.Int64),
             kind=pl.when(~pl.col("leveled"))
@@ -180,4 +224,12 @@ def episodes(slots: pl.DataFrame, needs: list[str], slot: timedelta) -> pl.DataF
             .then(pl.lit("active"))
             .otherwise(pl.lit("resting")),
         )
+        .with_columns(censored=~(pl.col("began") & pl.col("ended")))
+        .drop("level")
     )
+
+
+def _adjoins(step: int) -> pl.Expr:
+    """Whether the episode before (or after, -1) is active too: a piece of the same run."""
+    other = pl.struct("workload_id", "stretch").shift(step) == pl.struct("workload_id", "stretch")
+    return other & pl.col("active") & pl.col("active").shift(step)

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from persona_platform.frames import NEEDS
+from persona_platform.personas.shapes import wave
 
 SCALES: Final = {
     "profile": 1.4,  # 24 local hours on working and on off days: the root of the share of the busiest hour
@@ -21,7 +22,8 @@ SCALES: Final = {
     "irregularity": 0.5,  # how unequal the times between starts are
     "duration_sd": 0.3,  # of log2 of slots
     "edge": 1.2,  # share of starts on the edges of months
-    "variability": 0.3,  # of the log height within an activation
+    "event": 1.2,  # how far it keeps to events of a kind
+    "wave": 0.35,  # log of how far the height moves within an activation, at least 2 %
     "relative": 0.16,  # log2 of the height above rest
     "size": 0.1,  # log2 of the need itself
     "gpu": 1.8,  # whether gpus are needed: other machines serve these
@@ -31,6 +33,9 @@ SCALES: Final = {
 IDLE_SCALES: Final = {"size": 0.3, "memory": 0.1, "variability": 0.5, "gpu": 1.4}
 """The same for rest and steadiness, where size is what there is to tell apart."""
 
+LOOSE: Final = 0.3
+TIGHT: Final = 0.6
+"""Resultants of starts below which hours are chance, and above which they are a habit."""
 HOURS_OF_WEEK: Final = 168
 
 
@@ -75,7 +80,9 @@ def pattern_facts(labelled: pl.DataFrame, slots: pl.DataFrame) -> pl.DataFrame:
         octave_sd=octave.std().fill_null(0.0),
         irregularity=(between.std() / between.mean()).fill_null(1.0).fill_nan(1.0).clip(0.0, 2.0),
         edge_affinity=pl.col("month_edge").mean(),
-        variability=pl.col("spread").mean(),
+        variability=pl.col("spread").mean().fill_null(0.0),
+        moves=wave().mean().fill_null(np.log(0.05)),
+        gathered=_resultant(),
         height=pl.col("size").mean().fill_null(0.0),
     )
     at_rest = pl.col("height").filter(pl.col("kind") == "resting").mean().over("workload_id")
@@ -84,6 +91,52 @@ def pattern_facts(labelled: pl.DataFrame, slots: pl.DataFrame) -> pl.DataFrame:
         share=pl.col("slots") / pl.col("read"),
         rest=pl.coalesce(at_rest, "height"),
     )
+
+
+def _resultant() -> pl.Expr:
+    """How far starts gather at one time of day: 1 at the same minute, 0 all around the clock.
+
+    Freed of what few starts gather by chance (Kutil 2012).
+    """
+    began = pl.col("hour").filter("began")
+    angle, n = began * (np.pi / 12.0), began.len()
+    square = angle.cos().mean() ** 2 + angle.sin().mean() ** 2
+    return pl.when(n > 1).then(((n * square - 1.0) / (n - 1.0)).clip(0.0, 1.0).sqrt()).otherwise(0.5)
+
+
+def event_affinity(slots: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """``workload_id, pattern, event``: how far a pattern keeps to events of one kind, 0 (no more than time does) to 1.
+
+    ``slots`` has workload_id, slot, pattern; ``events`` workload_id, slot, kind: the slots in which events last.
+    """
+    keys = ["workload_id", "pattern"]
+    played = slots.group_by(keys).agg(n=pl.len())
+    read = slots.group_by("workload_id").agg(read=pl.len())
+    within = slots.join(events.select("workload_id", "slot", "kind"), on=["workload_id", "slot"])
+    exposed = within.group_by("workload_id", "kind").agg(exposed=pl.len())
+    share = (
+        within.group_by(*keys, "kind")
+        .agg(within=pl.len())
+        .join(played, on=keys)
+        .join(exposed, on=["workload_id", "kind"])
+        .join(read, on="workload_id")
+        .with_columns(usual=pl.col("exposed") / pl.col("read"))
+        .with_columns(
+            event=((pl.col("within") / pl.col("n") - pl.col("usual")) / (1.0 - pl.col("usual"))).clip(0.0, 1.0)
+        )
+    )
+    return share.group_by(keys).agg(pl.col("event").fill_nan(0.0).max())
+
+
+def _gathered(hours: np.ndarray, resultant: np.ndarray) -> np.ndarray:
+    """Profiles (patterns, 48) drawn towards their mean of the day where starts do not gather at a time of day.
+
+    Which hours a job has that comes at any time, or every four hours, is chance.
+    """
+    days = hours.reshape(-1, 2, 24)
+    mean = days.mean(axis=2, keepdims=True)
+    kept = np.clip((resultant - LOOSE) / (TIGHT - LOOSE), 0.0, 1.0)[:, None, None]
+    return (mean + kept * (days - mean)).reshape(-1, 48)
 
 
 def active_features(facts: pl.DataFrame, grid: np.ndarray, slot_hours: float) -> np.ndarray:
@@ -97,6 +150,11 @@ def active_features(facts: pl.DataFrame, grid: np.ndarray, slot_hours: float) ->
     days = week.mean(axis=2)
     number = {name: facts[name].cast(pl.Float64).to_numpy() for name in _NUMBERS}
     per_day = number["activations"] / np.maximum(number["days"] * slot_hours / 24.0, 1.0)
+    hours = _gathered(hours, facts["gathered"].to_numpy())
+    # What keeps to events or to the edges of months keeps to no day of the week.
+    apart = np.clip(2.0 * np.maximum(number["event"], number["edge_affinity"]) - 1.0, 0.0, 1.0)[:, None]
+    hours = hours + apart * (np.tile(hours.reshape(-1, 2, 24).mean(axis=1), 2) - hours)
+    days = days + apart * (days.mean(axis=1, keepdims=True) - days)
     blocks = {
         # 48 bins of which a pattern fills a third: their distance is brought to that of one plain difference.
         "profile": np.sqrt(hours / np.maximum(hours.max(axis=1, keepdims=True), 1e-9)) / np.sqrt(12.0),
@@ -107,7 +165,8 @@ def active_features(facts: pl.DataFrame, grid: np.ndarray, slot_hours: float) ->
         "irregularity": number["irregularity"],
         "duration_sd": number["octave_sd"].clip(0.0, 3.0),
         "edge": number["edge_affinity"],
-        "variability": number["variability"].clip(0.0, 2.0),
+        "event": number["event"],
+        "wave": number["moves"],
         "relative": ((number["height"] - number["rest"]) / np.log(2.0)).clip(-2.0, 10.0),
         "size": _size(facts),
         "gpu": (_need(facts, "gpus") > 0.05).astype(float),
@@ -141,6 +200,6 @@ def _size(facts: pl.DataFrame) -> np.ndarray:
 
 
 _NUMBERS: Final = (
-    "activations", "share", "mean_slots", "octave_sd", "irregularity", "edge_affinity", "variability",
+    "activations", "share", "mean_slots", "octave_sd", "irregularity", "edge_affinity", "event", "moves",
     "height", "days", "rest",
 )  # fmt: skip

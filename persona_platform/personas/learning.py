@@ -1,27 +1,29 @@
 """Learning: from needs to a catalog of personas and the activations that it was learned from."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import repeat
 
 import numpy as np
 import polars as pl
 
+from persona_platform.errors import InputError
 from persona_platform.frames import OTHER, TS, need_columns
 from persona_platform.personas.assignment import activations_frame
 from persona_platform.personas.catalog import PATTERNS, Catalog
 from persona_platform.personas.clustering import SELECTION, cluster
 from persona_platform.personas.cutting import cut, episodes, learn_short_runs
-from persona_platform.personas.features import active_features, idle_features, occupancy, pattern_facts
+from persona_platform.personas.evidence import Evidence, gather_evidence, pattern_stands
+from persona_platform.personas.features import active_features, event_affinity, idle_features, occupancy, pattern_facts
 from persona_platform.personas.identity import identities
 from persona_platform.personas.levels import learn_levels
 from persona_platform.personas.lineage import refit_row, remembered
-from persona_platform.personas.members import member_records
 from persona_platform.personas.patterns import first_patterns
-from persona_platform.personas.portrait import Material, portraits
-from persona_platform.personas.requirement import activation_needs
+from persona_platform.personas.portrait import portraits
+from persona_platform.personas.settling import settled
 from persona_platform.personas.shapes import fit_patterns, pattern_shapes
-from persona_platform.personas.timeline import event_slots, slot_end, timeline
-from persona_platform.sums import average
+from persona_platform.personas.timeline import event_slots, timeline
 
 ROUNDS = 5
 """Times that episodes move between patterns at most; most workloads settle after one."""
@@ -37,31 +39,27 @@ class Learned:
 
 
 def learn(
-    needs: pl.DataFrame,
+    needs: pl.DataFrame | Iterable[pl.DataFrame],
     workloads: pl.DataFrame,
     calendar: pl.DataFrame,
     *,
     slot: timedelta,
     previous: Catalog | None,
     seed: int,
+    activity: pl.DataFrame | Iterable[pl.DataFrame] | None = None,
 ) -> Learned:
     """Personas of all needs given: a training window that the caller has cut.
 
+    ``needs`` is one needs frame, or several with the whole histories of some workloads each, none in two: slots
+    of one frame at a time are held. ``activity`` is what may lead the needs: an ACTIVITY frame, or one for each
+    of several needs.
     The same data and seed give the same catalog. ``play`` with the catalog on the same needs gives the same
     activations. With ``previous``, personas found again keep their ids.
     """
-    line = timeline(needs, workloads, calendar, slot)
-    columns = need_columns(needs)
-    levels = _useful_levels(line, learn_short_runs(line, learn_levels(line), slot))
-    slots = cut(line, levels)
-    found = episodes(slots, columns, slot)
-    shapes = _settled_shapes(found)
-    labelled = found.join(fit_patterns(found, shapes), on="episode", maintain_order="left")
-    slots = slots.join(labelled.select("episode", "pattern"), on="episode", how="left", maintain_order="left")
-    facts = pattern_facts(labelled, slots)
-    grid = occupancy(slots, facts)
-    stands = activation_needs(slots)
-    patterns, selection, stability = _clustered(_with_needs(facts, labelled, stands), grid, slot, seed)
+    chunks = [needs] if isinstance(needs, pl.DataFrame) else needs
+    beside = repeat(activity) if activity is None or isinstance(activity, pl.DataFrame) else activity
+    seen = _together([_seen(c, workloads, calendar, a, slot) for c, a in zip(chunks, beside, strict=False)])
+    patterns, selection, stability = _clustered(seen.facts, seen.grid, slot, seed)
     version = previous.version + 1 if previous else 1
     old = previous.patterns if previous and previous.patterns.height else None
     versions = {p.persona_id: p.version for p in previous.personas} if previous else {}
@@ -74,24 +72,78 @@ def learn(
     )
     patterns = patterns.with_columns(
         persona_id=pl.col("cluster").replace_strict(dict(enumerate(named.ids)), default=OTHER, return_dtype=pl.String)
-    ).join(shapes, on=["workload_id", "pattern"], how="left", maintain_order="left")
-    material = Material(slots, labelled, stands, patterns, workloads, event_slots(line, workloads, calendar), slot)
-    until = line.select(slot_end(slot))["slot"].max()
+    ).join(seen.shapes, on=["workload_id", "pattern"], how="left", maintain_order="left")
+    drawn = portraits(seen.evidence, patterns, workloads, named, stability, version)
+    until = seen.evidence.workloads["until"].max()
     lineage = named.lineage.with_columns(trained_until=pl.lit(until, TS))
     refit = refit_row(lineage, patterns, old, stability, version=version, trained_until=until)  # type: ignore[arg-type]
     catalog = Catalog(
         version=version,
         slot=slot,
-        personas=portraits(material, named, stability, version),
+        personas=drawn.personas,
         patterns=patterns.select(pl.col(c).cast(t) for c, t in PATTERNS.items()),
-        levels=levels,
+        levels=seen.levels,
         selection=selection,
         last_id=named.last_id,
         lineage=remembered(pl.concat([previous.lineage, lineage]) if previous else lineage),
         refits=remembered(pl.concat([previous.refits, refit]) if previous else refit),
-        members=member_records(slots, labelled, patterns, slot.total_seconds()),
+        members=drawn.members,
     )
-    return Learned(catalog, activations_frame(labelled, columns))
+    return Learned(catalog, activations_frame(seen.labelled, need_columns(seen.labelled)))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is kept of some workloads once their slots are gone."""
+
+    levels: pl.DataFrame
+    shapes: pl.DataFrame
+    labelled: pl.DataFrame
+    facts: pl.DataFrame  # of patterns, with the mean of what their episodes stand at
+    grid: np.ndarray  # their occupancy
+    evidence: Evidence
+
+
+def _seen(
+    needs: pl.DataFrame,
+    workloads: pl.DataFrame,
+    calendar: pl.DataFrame,
+    activity: pl.DataFrame | None,
+    slot: timedelta,
+) -> _Seen:
+    line = timeline(needs, workloads, calendar, slot)
+    levels = _useful_levels(line, learn_short_runs(line, learn_levels(line), slot))
+    slots = cut(line, levels)
+    found = episodes(slots, need_columns(needs), slot)
+    shapes = _settled_shapes(found)
+    slots, labelled = settled(slots, found, shapes, need_columns(needs), slot)
+    events = event_slots(line, workloads, calendar)
+    evidence = gather_evidence(slots, labelled, events, activity, slot)
+    keys = ["workload_id", "pattern"]
+    facts = (
+        pattern_facts(labelled, slots)
+        .join(event_affinity(slots, events), on=keys, how="left", maintain_order="left")
+        .with_columns(pl.col("event").fill_null(0.0))
+        .join(pattern_stands(evidence), on=keys, how="left", maintain_order="left")
+    )
+    return _Seen(levels, shapes, labelled, facts, occupancy(slots, facts), evidence)
+
+
+def _together(parts: list[_Seen]) -> _Seen:
+    """What was seen of all workloads; facts in order of workload, however they were parted."""
+    if not parts:
+        raise InputError("There are no needs to learn personas from; ingest samples first.")
+    if len(parts) == 1:
+        return parts[0]
+    facts = pl.concat([p.facts for p in parts], how="diagonal").with_row_index("place").sort("workload_id", "pattern")
+    return _Seen(
+        pl.concat([p.levels for p in parts]),
+        pl.concat([p.shapes for p in parts]),
+        pl.concat([p.labelled for p in parts], how="diagonal"),
+        facts.drop("place"),
+        np.concatenate([p.grid for p in parts])[facts["place"].to_numpy()],
+        Evidence.joined([p.evidence for p in parts]),
+    )
 
 
 def _useful_levels(line: pl.DataFrame, levels: pl.DataFrame) -> pl.DataFrame:
@@ -137,7 +189,7 @@ def _clustered(
             features = active_features(part, grid[rows], slot / timedelta(hours=1))
         else:
             features = idle_features(part)
-        result = cluster(features, kind, seed)
+        result = cluster(features, kind, grid[rows], seed)
         labels = np.where(result.labels >= 0, result.labels + len(stability), -1)
         parts.append(
             part.with_columns(
@@ -150,14 +202,6 @@ def _clustered(
         curves.append(result.selection)
     patterns = pl.concat(parts).sort("workload_id", "pattern")
     return patterns, pl.concat(curves), stability
-
-
-def _with_needs(facts: pl.DataFrame, labelled: pl.DataFrame, stands: pl.DataFrame) -> pl.DataFrame:
-    """Pattern facts with the mean of what their episodes stand at."""
-    keys = ["workload_id", "pattern"]
-    named = labelled.select(*keys, "episode").join(stands, on="episode", maintain_order="left")
-    need = named.group_by(keys).agg(average(need) for need in need_columns(stands))
-    return facts.join(need, on=keys, how="left", maintain_order="left")
 
 
 def _shares(patterns: pl.DataFrame) -> pl.DataFrame:

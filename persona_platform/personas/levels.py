@@ -12,6 +12,7 @@ import polars as pl
 
 from persona_platform.frames import SIZED_RESOURCES, TS, need_columns
 from persona_platform.personas.segments import BINS, best_cuts
+from persona_platform.personas.steps import LEAST_STEP, NOISE_STEP, between_steps, noise
 
 LEVELS: Final = {
     "workload_id": pl.String,
@@ -22,13 +23,14 @@ LEVELS: Final = {
     "thresholds": pl.List(pl.Float64),  # ascending; empty for a steady workload
     "bands": pl.List(pl.Float64),  # half the width of each threshold's hysteresis
     "centres": pl.List(pl.Float64),  # mean log height of each level
+    "step": pl.Float64,  # change from slot to slot that parts two heights; null: slots are judged one by one
     "short_phases": pl.List(pl.Int32),  # slots of the local day at which runs of one slot are real
     "keeps_short": pl.Boolean,  # runs of one slot are this workload's habit, at any time
     "dip_phases": pl.List(pl.Int32),  # slots of the local day at which dips of one slot are real
 }
 
 MAX_LEVELS: Final = 4
-PREFERENCE: Final = 1.25
+PREFERENCE: Final = 4.0
 """A later need must tell heights apart this much better than cpu to be used instead."""
 TRIFLE: Final = {"cpu_cores": 0.02, "gpus": 0.02, "mem_bytes": 32 * 2.0**20}
 """Amounts that nobody would provision for: a move from 0.002 to 0.007 cores is no step to another level."""
@@ -73,6 +75,7 @@ def _steady(name: str, candidates: list[str]) -> dict:
         "thresholds": [],
         "bands": [],
         "centres": [],
+        "step": None,
         "short_phases": [],
         "keeps_short": False,
         "dip_phases": [],
@@ -87,7 +90,7 @@ def log_height(need: str, floor: pl.Expr, drift: pl.Expr, anchor: pl.Expr) -> pl
 
 def _levels_of(line: pl.DataFrame, need: str) -> list[dict]:
     """The levels of each workload by one need, with how well it tells them apart as ``merit``."""
-    read = line.select("workload_id", "slot", "tick", need).drop_nulls(need)
+    read = line.select("workload_id", "slot", "tick", "stretch", need).drop_nulls(need)
     # 1 % of the 99th percentile: below it a need is as good as nothing, and logs of noise stay short.
     scale = read.group_by("workload_id", maintain_order=True).agg(
         floor=pl.max_horizontal(
@@ -101,8 +104,24 @@ def _levels_of(line: pl.DataFrame, need: str) -> list[dict]:
     settled = logs.join(drift, on="workload_id", how="left", maintain_order="left").with_columns(
         x=log_height(need, pl.col("floor"), pl.col("drift_per_day"), pl.col("anchor"))
     )
-    cuts = best_cuts(*_histograms(settled), MAX_LEVELS)
-    facts = scale.join(drift, on="workload_id", how="left", maintain_order="left")
+    facts = (
+        scale.join(drift, on="workload_id", how="left", maintain_order="left")
+        .join(
+            settled.group_by("workload_id").agg(noise=noise().fill_null(0.0)),
+            on="workload_id",
+            how="left",
+            maintain_order="left",
+        )
+        .with_columns(step=pl.max_horizontal(pl.lit(LEAST_STEP), NOISE_STEP * pl.col("noise")))
+    )
+    stepped = settled.join(
+        facts.select("workload_id", "step", "noise"), on="workload_id", how="left", maintain_order="left"
+    )
+    held = stepped.with_columns(x=between_steps(["workload_id", "stretch"], pl.col("step")))
+    by_slot = best_cuts(*_histograms(stepped), MAX_LEVELS)
+    by_step = best_cuts(*_histograms(held), MAX_LEVELS)
+    cuts = [b if b.thresholds else a for a, b in zip(by_slot, by_step, strict=True)]
+    stepwise = [bool(b.thresholds) for b in by_step]
     return [
         {
             **_steady(row["workload_id"], [need]),
@@ -112,9 +131,10 @@ def _levels_of(line: pl.DataFrame, need: str) -> list[dict]:
             "thresholds": cut.thresholds,
             "bands": [HYSTERESIS * gap for gap in np.diff(cut.centres)],
             "centres": cut.centres,
-            "merit": cut.merit,
+            "step": row["step"] if steps else None,
+            "merit": cut.merit * (2.0 if steps else 1.0),
         }
-        for row, cut in zip(facts.iter_rows(named=True), cuts, strict=True)
+        for row, cut, steps in zip(facts.iter_rows(named=True), cuts, stepwise, strict=True)
     ]
 
 
@@ -128,7 +148,7 @@ def _histograms(logs: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     spread = logs.group_by("workload_id", maintain_order=True).agg(
         low=pl.col("x").min(),
         width=((pl.col("x").max() - pl.col("x").min()) / BINS).clip(1e-9),
-        noise=pl.col("x").diff().filter(pl.col("tick").diff() == 1).abs().quantile(0.3) / 0.385 / np.sqrt(2.0),
+        noise=pl.col("noise").first(),
     )
     binned = logs.select("workload_id", "x", row=code).join(spread, on="workload_id", how="left", maintain_order="left")
     bins = ((binned["x"] - binned["low"]) / binned["width"]).floor().clip(0, BINS - 1).cast(pl.Int64)

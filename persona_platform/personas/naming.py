@@ -13,6 +13,10 @@ WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Satu
 PARTS: Final = ((5, "nights"), (12, "mornings"), (17, "afternoons"), (22, "evenings"), (24, "nights"))
 MOSTLY: Final = 0.8
 ALWAYS: Final = 0.85
+CLEARLY: Final = 1.05
+"""An event's effect on the need is told when its interval lies beyond this."""
+SHAPES: Final = {"ramp": "rising or falling throughout", "wave": "in waves", "spike": "with a short peak"}
+RHYTHMS: Final = {3_600.0: "hourly", 86_400.0: "daily", 7 * 86_400.0: "weekly", 30.44 * 86_400: "monthly"}
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Facts:
     requirement: Requirement
     duration: Duration
     recurrence: Recurrence
+    shape: str = "flat"
 
 
 def name(facts: Facts) -> str:
@@ -49,7 +54,26 @@ def describe(facts: Facts, members: int) -> str:
     lasts = f", lasts {how_long(facts.duration.median_s)} in the median" if facts.kind == "active" else ""
     kept = f" on {storage} storage" if storage else ""
     who = f"{members} workload{'' if members == 1 else 's'}"
-    return f"{_capital(when(facts))}: needs {needs or 'nothing'}{kept}{lasts}; played by {who}."
+    more = "".join(f", {part}" for part in (_rhythm(facts), SHAPES.get(facts.shape, ""), _moved(facts)) if part)
+    return f"{_capital(when(facts))}: needs {needs or 'nothing'}{kept}{lasts}{more}; played by {who}."
+
+
+def _rhythm(facts: Facts) -> str:
+    """The rhythm that was found, where the times do not say it."""
+    period, kept = facts.recurrence.period_s, facts.recurrence.regularity
+    if facts.kind != "active" or not period:
+        return ""
+    told = RHYTHMS.get(period, f"every {how_long(period)}")
+    return f"{told} ({kept:.0%} on time)"
+
+
+def _moved(facts: Facts) -> str:
+    """The event that plainly moves the need most."""
+    sure = [u for u in facts.recurrence.uplifts if u.events and (u.need_low > CLEARLY or u.need_high < 1 / CLEARLY)]
+    if not sure:
+        return ""
+    most = max(sure, key=lambda u: abs(np.log(u.need)))
+    return f"{most.need:.2g} times as much during {most.kind.replace('_', ' ')}"
 
 
 def _capital(text: str) -> str:
@@ -152,6 +176,23 @@ def how_long(seconds: float) -> str:
         hours = seconds / 3600
         return f"{hours:.0f} h" if hours >= 10 or abs(hours - round(hours)) < 0.2 else f"{hours:.1f} h"
     return f"{seconds / 86_400:.0f} d"
+
+
+def details(facts: Facts) -> list[str]:
+    """Facts that tell personas of one name apart, the plainest first."""
+    share = facts.starts.reshape(7, 24).sum(axis=0)
+    sizes = facts.requirement.sizes
+    memory = sizes[0].amounts.get("mem_bytes", 0.0) if sizes else 0.0
+    beside = amount("mem_bytes", memory) if memory else ""
+    if facts.kind == "active":
+        gaps = facts.recurrence.inter_arrival_s
+        return [
+            f"from {int(share.argmax()):02d}:00",
+            beside,
+            f"every {how_long(gaps[1])}" if gaps else "rare",
+        ]
+    main = next(iter(facts.requirement.mean.items()), None)
+    return [beside, f"mean {main[1]:.3g}" if main else ""]
 
 
 def unique(names: list[str], details: list[list[str]]) -> list[str]:

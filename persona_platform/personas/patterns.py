@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from persona_platform.personas.segments import SEPARATION
+from persona_platform.personas.shapes import wave
 
 MOST: Final = 6
 """Active patterns of one workload."""
@@ -23,6 +24,13 @@ OCTAVE: Final = 0.5
 """Durations are parted at least a factor of 1.4 apart: 10 h of office and 14 h of shop are two patterns."""
 CONCENTRATION: Final = 0.9
 """Mean log ratio of the density of starts in the arcs to an even spread: a factor of 2.5."""
+FEWEST_BEFORE: Final = 6
+"""Episodes on each side of a change."""
+MOVED_HOURS: Final = 0.75
+MOVED_OCTAVES: Final = 0.25
+CHANGED: Final = 3.0
+"""Deviations within that a change moves time or duration by: less than for two humps, since it is a cut of time."""
+WAVES: Final = 0.8
 QUIET_HOURS: Final = 1.5
 """Hours without starts that part two times of day."""
 TOGETHER: Final = 0.7
@@ -38,6 +46,8 @@ class Starts(NamedTuple):
     whole: np.ndarray  # bool: start and end were seen
     size: np.ndarray  # log height
     edge: np.ndarray  # bool: the first or last working day of a month
+    began: np.ndarray  # bool: the start was seen
+    wave: np.ndarray  # log of how far the height moves within, NaN where too short to tell
 
 
 def first_patterns(episodes: pl.DataFrame) -> pl.DataFrame:
@@ -51,6 +61,8 @@ def first_patterns(episodes: pl.DataFrame) -> pl.DataFrame:
         ~active["censored"].to_numpy(),
         active["size"].fill_null(0.0).to_numpy(),
         active["month_edge"].to_numpy(),
+        active["began"].to_numpy(),
+        active.select(wave())["spread"].fill_null(np.nan).to_numpy(),
     )
     slots = active["length"].to_numpy()
     runs = active["workload_id"].rle().struct.field("len").to_numpy()
@@ -95,7 +107,7 @@ def _split(starts: Starts) -> np.ndarray | None:
     """The first plain division of a part, or nothing."""
     if len(starts.hour) < 2 * FEWEST:
         return None
-    for divide in (_by_duration, _by_hour, _by_month, _by_size):
+    for divide in (_by_period, _by_wave, _by_duration, _by_hour, _by_month, _by_size):
         split = divide(starts)
         if split is not None:
             return split
@@ -116,6 +128,40 @@ def _two_classes(value: np.ndarray, quantum: np.ndarray | float) -> tuple[float,
     lower, upper = ordered[: at + 1], ordered[at + 1 :]
     within = (lower.var() + upper.var()) / 2 + float(np.mean(np.square(quantum)))
     return float((lower[-1] + upper[0]) / 2), float(np.sqrt(gap2[at] / max(within, 1e-12)))
+
+
+def _by_wave(starts: Starts) -> np.ndarray | None:
+    """Flat jobs and waves apart."""
+    told = np.isfinite(starts.wave)
+    threshold, apart = _two_classes(starts.wave[told], 0.1)
+    if apart < SEPARATION:
+        return None
+    moves = starts.wave > threshold
+    if np.median(starts.wave[moves]) - np.median(starts.wave[told & ~moves]) < WAVES:
+        return None
+    return moves.astype(np.int64)
+
+
+def _by_period(starts: Starts) -> np.ndarray | None:
+    """Before and after a change, when the time of day or the duration moved once and for good."""
+    whole = np.flatnonzero(starts.whole)
+    n = len(whole)
+    if n < 2 * FEWEST_BEFORE:
+        return None
+    cuts = np.arange(FEWEST_BEFORE, n - FEWEST_BEFORE + 1)
+    away = (starts.hour[whole] - _centre(starts.hour[whole]) + 12.0) % 24.0 - 12.0
+    best, at = 0.0, 0
+    for value, least, quantum in ((away, MOVED_HOURS, 0.15), (starts.octaves[whole], MOVED_OCTAVES, 0.05)):
+        sums, squares = np.cumsum(value), np.cumsum(value**2)
+        before, after = sums[cuts - 1] / cuts, (sums[-1] - sums[cuts - 1]) / (n - cuts)
+        within = (squares[-1] - cuts * before**2 - (n - cuts) * after**2) / n
+        apart = np.abs(after - before) / np.sqrt(np.maximum(within, 0.0) + quantum**2)
+        apart[np.abs(after - before) < least] = 0.0
+        if apart.max() > best:
+            best, at = float(apart.max()), int(cuts[apart.argmax()])
+    if best < CHANGED:
+        return None
+    return (np.arange(len(starts.hour)) >= whole[at]).astype(np.int64)
 
 
 def _by_duration(starts: Starts) -> np.ndarray | None:

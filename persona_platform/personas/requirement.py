@@ -26,6 +26,8 @@ NO_RATE: Final = 1e-6
 """Per second: an activity of less than one in eleven days is none."""
 SLACK: Final = 1.1
 """A size holds a need up to this factor above it: a job of 16 cores that reads 17 is a job of 16 cores."""
+DOUBT: Final = 0.25
+"""Members' worth of belief that half of what decides a size is the member's."""
 SIZED: Final = ("cpu_cores", "mem_bytes", "disk_bytes", "gpus")
 
 
@@ -52,11 +54,11 @@ def is_share(amount: np.ndarray) -> bool:
 
 
 def activation_needs(slots: pl.DataFrame) -> pl.DataFrame:
-    """The need that each ``episode`` of some slots stands at, null where never read.
+    """What each ``episode`` of some slots stands at in the needs that sizes are made of, null where never read.
 
     A saturated slot showed only a lower bound, so its highest value counts beside the quantile.
     """
-    columns = need_columns(slots)
+    columns = _sized(slots) or need_columns(slots)[:1]
     capped = {c: pl.col(c).filter(pl.col("saturated")).max() for c in columns}
     return slots.group_by("episode", maintain_order=True).agg(
         pl.max_horizontal(pl.col(c).quantile(WITHIN, "linear"), capped[c]).alias(c) for c in columns
@@ -68,12 +70,15 @@ def size_table(activations: pl.DataFrame) -> list[Size]:
 
     ``activations`` has the needs that each stands at, ``weight``, ``storage_class`` and ``member``.
     """
-    sized = [c for c in SIZED if c in activations.columns and activations[c].null_count() < activations.height]
-    if not sized:
-        served = [c for c in SERVED_ACTIVITIES if c in activations.columns]
-        sized = [c for c in served if activations[c].null_count() < activations.height][:1]
+    sized = _sized(activations)
+    # What was never read of a member is no amount, not the smallest one.
     rounded = activations.select(
-        pl.Series(c, on_ladder(c, activations[c].fill_null(0.0).to_numpy())) if c in sized else pl.col(c)
+        pl.when(pl.col(c).is_null())
+        .then(0.0)
+        .otherwise(pl.Series(on_ladder(c, activations[c].fill_null(0.0).to_numpy())))
+        .alias(c)
+        if c in sized
+        else pl.col(c)
         for c in (*sized, "weight", "storage_class", "member")
     ).with_columns(key=pl.struct(sized) if sized else pl.lit(0))
     by_class = rounded.group_by("key", *sized, "storage_class", maintain_order=True).agg(total("weight"))
@@ -88,19 +93,23 @@ def size_table(activations: pl.DataFrame) -> list[Size]:
     sizes, goes_to = _merged(amounts, table["probability"].to_numpy())
     at = rounded.join(table.select("key", at=pl.Series(goes_to)), on="key", how="left", maintain_order="left")
     classes = _classes(at)
-    shares = shares_with_intervals(
-        at["at"].to_numpy(), at["member"].to_numpy(), at["weight"].to_numpy(), len(sizes)
-    )
+    shares = shares_with_intervals(at["at"].to_numpy(), at["member"].to_numpy(), at["weight"].to_numpy(), len(sizes))
     order = np.lexsort((sizes.sum(axis=1), -shares[:, 0]))
     return [
         Size(
-            {c: float(sizes[i, j]) for j, c in enumerate(sized) if sizes[i, j] > 0 or c != "gpus"},
+            {c: float(sizes[i, j]) for j, c in enumerate(sized) if sizes[i, j] > 0 or c not in ("gpus", "disk_bytes")},
             classes.get(int(i)) or "",
             *(float(v) for v in shares[i]),
         )
         for i in order
         if shares[i, 0] > 0
     ]
+
+
+def _sized(frame: pl.DataFrame) -> list[str]:
+    """The needs that sizes are made of: those of capacity, or else the first activity served."""
+    present = [c for c in need_columns(frame) if frame[c].null_count() < frame.height]
+    return [c for c in SIZED if c in present] or [c for c in SERVED_ACTIVITIES if c in present][:1]
 
 
 def _classes(at: pl.DataFrame) -> dict[int, str]:
@@ -144,8 +153,6 @@ def shares_with_intervals(at: np.ndarray, member: np.ndarray, weight: np.ndarray
     n = np.bincount(who, minlength=len(people)).astype(float)
     own = table / np.maximum(each, 1e-12)[:, None]
     worth = n.sum() / (1.0 + (np.square(n).sum() / n.sum() - 1.0) * alike(own, n))
-    # Members differ in weight: an uneven few are worth fewer than they are.
-    worth *= min(1.0, each.sum() ** 2 / np.square(each).sum() / len(people) * n.sum() ** 2 / np.square(n).sum()) or 1.0
     a, b = share * worth + 0.5, (1.0 - share) * worth + 0.5
     low, high = betaincinv(a, b, 0.025), betaincinv(a, b, 0.975)
     return np.stack([share, np.minimum(low, share), np.maximum(high, share)], axis=1)
@@ -154,8 +161,8 @@ def shares_with_intervals(at: np.ndarray, member: np.ndarray, weight: np.ndarray
 def alike(own: np.ndarray, n: np.ndarray) -> float:
     """The correlation of activations within a member: 1 where each member has one size, 0 where it matters not.
 
-    ``own`` is (members, sizes) shares, ``n`` the members' activations. By analysis of variance, with one
-    member's worth of belief in a half.
+    ``own`` is (members, sizes) shares, ``n`` the members' activations. By analysis of variance, with DOUBT
+    members' worth of belief in a half.
     """
     members, count = len(n), n.sum()
     if members < 2 or count <= members:
@@ -168,4 +175,4 @@ def alike(own: np.ndarray, n: np.ndarray) -> float:
         within = float((n @ (own * (1.0 - own))).sum() / (count - members))
         each = (count - np.square(n).sum() / count) / (members - 1)
         found = (between - within) / max(between + (each - 1.0) * within, 1e-12)
-    return float(np.clip((max(found, 0.0) * (members - 1) + 0.5) / members, 0.0, 1.0))
+    return float(np.clip((max(found, 0.0) * (members - 1) + 0.5 * DOUBT) / (members - 1 + DOUBT), 0.0, 1.0))

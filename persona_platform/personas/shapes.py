@@ -18,8 +18,13 @@ SHAPES: Final = {
     "octaves_sd": pl.Float64,
     "size": pl.Float64,  # mean log height
     "size_sd": pl.Float64,
+    "wave": pl.Float64,  # mean log of how far the height moves within an episode
+    "wave_sd": pl.Float64,
     "commonness": pl.Float64,  # share of the workload's active episodes
 }
+LEAST_WAVE: Final = 0.02
+"""Log height within an episode that moves less is flat."""
+WAVE_WEIGHT: Final = 1.0
 SIZE_WEIGHT: Final = 0.3
 """Timing weighs more than size: two sizes at the same times are one pattern."""
 
@@ -27,7 +32,9 @@ SIZE_WEIGHT: Final = 0.3
 def pattern_shapes(labelled: pl.DataFrame) -> pl.DataFrame:
     """``workload_id, pattern`` and :data:`SHAPES` of the active patterns of labelled episodes."""
     active = labelled.filter(pl.col("kind") == "active").with_columns(
-        octave=pl.col("length").cast(pl.Float64).log(2.0), bucket=pl.col("hour").floor().cast(pl.Int64) % 24
+        octave=pl.col("length").cast(pl.Float64).log(2.0),
+        bucket=pl.col("hour").floor().cast(pl.Int64) % 24,
+        wave=wave(),
     )
     keys = ["workload_id", "pattern"]
     # Censored episodes lasted longer than was seen, so whole ones speak for the duration where there are any.
@@ -40,10 +47,14 @@ def pattern_shapes(labelled: pl.DataFrame) -> pl.DataFrame:
         octaves_sd=(whole.var().fill_null(0.0) + 0.25**2).sqrt(),
         size=pl.col("size").mean(),
         size_sd=(pl.col("size").var().fill_null(0.0) + 0.2**2).sqrt(),
+        wave=pl.col("wave").mean(),
+        wave_sd=(pl.col("wave").var().fill_null(0.0) + 0.3**2).sqrt(),
         n=pl.len(),
-        buckets=pl.col("bucket"),
+        buckets=pl.col("bucket").filter("began"),
     )
-    counts = np.array([np.bincount(b, minlength=24) for b in shapes["buckets"].to_list()]).reshape(-1, 24)
+    counts = np.array(
+        [np.bincount(np.array(b, dtype=np.int64), minlength=24) for b in shapes["buckets"].to_list()]
+    ).reshape(-1, 24)
     smooth = 0.5 * counts + 0.25 * np.roll(counts, 1, axis=1) + 0.25 * np.roll(counts, -1, axis=1) + 0.02
     starts = smooth / smooth.sum(axis=1, keepdims=True)
     return (
@@ -67,11 +78,12 @@ def fit_patterns(episodes: pl.DataFrame, shapes: pl.DataFrame) -> pl.DataFrame:
         "workload_id",
         "off_day",
         "month_edge",
-        "first_of_stretch",
+        "began",
         "censored",
         octave=pl.col("length").cast(pl.Float64).log(2.0),
         bucket=pl.col("hour").floor().cast(pl.Int64) % 24,
         height=pl.col("size"),
+        moves=wave(),
     )
     scored = active.join(shapes, on="workload_id", how="inner").with_columns(score=_fit())
     best = (
@@ -97,12 +109,19 @@ def _fit() -> pl.Expr:
     start = pl.col("starts").list.get(pl.col("bucket")).log() + np.log(24.0)
     day = _either("off_day", "off_share") + _either("month_edge", "edge_share")
     size = -0.5 * ((pl.col("height") - pl.col("size")) / pl.col("size_sd")).clip(-6.0, 6.0).fill_null(0.0) ** 2
+    wave = -0.5 * ((pl.col("moves") - pl.col("wave")) / pl.col("wave_sd")).clip(-4.0, 4.0) ** 2
     return (
         pl.col("commonness").log()
         + pl.when("censored").then(lasting).otherwise(whole)
-        + pl.when(pl.col("first_of_stretch") & pl.col("censored")).then(0.0).otherwise(start + day)
+        + pl.when("began").then(start + day).otherwise(0.0)
         + SIZE_WEIGHT * (size - pl.col("size_sd").log())
+        + WAVE_WEIGHT * (wave - pl.col("wave_sd").log()).fill_null(0.0)
     )
+
+
+def wave() -> pl.Expr:
+    """How far the height moves within an episode, in log; null where it is too short to tell."""
+    return pl.when(pl.col("spread").is_not_null()).then(pl.max_horizontal("spread", pl.lit(LEAST_WAVE)).log())
 
 
 def _either(flag: str, share: str) -> pl.Expr:

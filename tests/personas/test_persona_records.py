@@ -13,7 +13,7 @@ from persona_platform.personas.duration import duration, survival
 from persona_platform.personas.learning import learn
 from persona_platform.personas.naming import amount, how_long, unique
 from persona_platform.personas.recurrence import intensity
-from persona_platform.personas.requirement import GIB, activation_needs, on_ladder, requirement
+from persona_platform.personas.requirement import GIB, activation_needs, on_ladder, size_table
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,10 @@ def test_a_requirement_is_a_distribution_that_holds_every_activation(rows):
             "gpus": [float(r[2]) for r in rows],
             "weight": [1.0] * len(rows),
             "storage_class": ["ssd"] * len(rows),
+            "member": [i % 3 for i in range(len(rows))],
         }
     )
-    sizes = requirement(table, table).sizes
+    sizes = size_table(table)
     assert sum(s.probability for s in sizes) == pytest.approx(1.0)
     assert len(sizes) <= 13
     for cores, gib, gpus in rows:
