@@ -12,6 +12,7 @@ same with true labels, so that intervals are judged apart from the clustering.
 
 import argparse
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -71,7 +72,7 @@ def spec(seed: int, workloads: int, drawn: int | None = None) -> FleetSpec:
     return replace(FleetSpec.ending(END, DAYS, seed=seed, workloads=workloads), drawn=drawn)
 
 
-def population(specs: list[FleetSpec]) -> dict[tuple[str, str], np.ndarray]:
+def population(specs: Iterable[FleetSpec]) -> dict[tuple[str, str], np.ndarray]:
     """Quantiles (LEVELS) of what was wanted while a true persona was played, by persona and need."""
     parts = []
     for of in specs:
@@ -163,7 +164,7 @@ def cases(
     labels: str, personas: dict[str, Persona], truth: dict[tuple[str, str], np.ndarray], changes: pl.DataFrame
 ) -> list[Case]:
     """Every interval of some personas beside its truth."""
-    ratios = {(p, e): r for p, e, r in changes.select("persona", "event", "ratio").iter_rows()}
+    ratios = {(row["persona"], row["event"]): row["ratio"] for row in changes.iter_rows(named=True)}
     found = []
     for name, persona in personas.items():
         need = persona.requirement
@@ -224,7 +225,7 @@ def main() -> None:
     parser.add_argument("--out", help="Parquet file of all cases")
     options = parser.parse_args()
     others = [spec(10_000 + i, 115) for i in range(options.population)]
-    usual = {} if options.drawn else population([*track(others, "the population")])
+    usual = {} if options.drawn else population(track(others, "the population"))
     found: list[Case] = []
     matched = []
     with Progress() as progress:

@@ -113,7 +113,7 @@ def gather_evidence(
     with np.errstate(divide="ignore", invalid="ignore"):
         log = np.log(height)
     histograms, products = _need_by_need(slots, row, workload, rows, log)
-    states = event_states(slots, events)
+    states = event_states(slots, events, slot)
     return Evidence(
         slot=slot,
         patterns=keys.with_columns(main=pl.Series(main, dtype=pl.UInt8)),
@@ -126,7 +126,7 @@ def gather_evidence(
         event_hours=_event_hours(events, people),
         occurrences=_occurrences(events, people),
         event_starts=_event_starts(numbered, events),
-        leads=lead_sums(slots, row, rows, log, activity) if activity is not None else pl.DataFrame(schema=LEADS),
+        leads=lead_sums(slots, row, rows, log, activity, slot) if activity is not None else pl.DataFrame(schema=LEADS),
         sums=sums,
         counts=counts,
         products=products,

@@ -4,12 +4,14 @@ Both are compared by their steps from slot to slot, in the logarithm: what merel
 moves alike at every lag, what causes the need is told by the lag at which the steps agree.
 """
 
+from datetime import timedelta
 from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from persona_platform.frames import ACTIVITIES, Schema
+from persona_platform.personas.placing import placed
 from persona_platform.personas.record import Lead
 
 LAGS: Final = (-4, -3, -2, -1, 0, 1, 2, 3, 4)
@@ -31,23 +33,18 @@ LEADS: Final[Schema] = {
 }
 
 
-def lead_sums(slots: pl.DataFrame, row: np.ndarray, rows: int, log: np.ndarray, activity: pl.DataFrame) -> pl.DataFrame:
+def lead_sums(
+    slots: pl.DataFrame, row: np.ndarray, rows: int, log: np.ndarray, activity: pl.DataFrame, slot: timedelta
+) -> pl.DataFrame:
     """Sums of products of steps, by pattern, activity and lag, as LEADS."""
     names = [a for a in ACTIVITIES if a in activity.columns and activity[a].null_count() < activity.height]
-    people = slots.select("workload_id").unique()
-    joined = slots.select("workload_id", "slot").join(
-        activity.select("workload_id", "slot", *names)
-        .join(people, on="workload_id", how="semi")
-        .unique(["workload_id", "slot"]),
-        on=["workload_id", "slot"],
-        how="left",
-        maintain_order="left",
-    )
+    place, known = placed(slots, activity.select("workload_id", "slot", *names), slot)
     code = slots.select(pl.col("workload_id").rle_id())["workload_id"].to_numpy().astype(np.int64)
     tick, free = slots["tick"].to_numpy(), ~slots["saturated"].to_numpy()
     parts = [pl.DataFrame(schema=LEADS)]
     for name in names:
-        value = joined[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        value = np.full(slots.height, np.nan)
+        value[place] = known[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
         has = np.bincount(code, np.isfinite(value), minlength=1) > 0
         kept = has[code]
         line = _Line(code[kept], tick[kept], row[kept])

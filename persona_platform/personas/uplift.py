@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from persona_platform.frames import Schema
+from persona_platform.personas.placing import placed
 
 HOURS: Final = 168
 TOUCHED: Final = 0.05
@@ -27,19 +28,20 @@ DAYS: Final[Schema] = {
 BESIDE: Final = "\x1f"
 
 
-def event_states(slots: pl.DataFrame, events: pl.DataFrame) -> tuple[np.ndarray, list[str]]:
+def event_states(slots: pl.DataFrame, events: pl.DataFrame, slot: timedelta) -> tuple[np.ndarray, list[str]]:
     """The state of each slot as a number, and the states by number, the ordinary one (empty) first."""
-    if events.is_empty():
-        return np.zeros(slots.height, dtype=np.int64), [""]
-    states = events.group_by("workload_id", "slot").agg(state=pl.col("kind").unique().sort().str.join(BESIDE))
-    names = ["", *states["state"].unique().sort().to_list()]
-    joined = slots.select("workload_id", "slot").join(
-        states.with_columns(pl.col("state").replace_strict({n: i for i, n in enumerate(names)}, return_dtype=pl.Int64)),
-        on=["workload_id", "slot"],
-        how="left",
-        maintain_order="left",
-    )
-    return joined["state"].fill_null(0).to_numpy(), names
+    state, names = np.zeros(slots.height, dtype=np.int64), [""]
+    at, kinds = placed(slots, events.select("workload_id", "slot", "kind"), slot)
+    of = kinds["kind"]
+    for kind in of.unique().sort():
+        lasts = np.zeros(slots.height, dtype=bool)
+        lasts[at[(of == kind).to_numpy()]] = True
+        where = np.flatnonzero(lasts)
+        before = state[where]
+        for other in np.flatnonzero(np.bincount(before)).tolist():
+            names.append(f"{names[other]}{BESIDE}{kind}" if other else kind)
+            state[where[before == other]] = len(names) - 1
+    return state, names
 
 
 def residual_days(
