@@ -35,7 +35,7 @@ FAR: Final = 6.0
 """Standard deviations, in the mean over components, beyond which a pattern is of no cluster."""
 NEAR: Final = 0.3
 """Numbers of personas whose criterion lies further from its best, as a share of its fall, are not weighed."""
-BIC_WEIGHT: Final = 0.7
+BIC_WEIGHT: Final = 1.0
 PEER_QUANTILE: Final = 0.9
 MANY_PEERS: Final = 200
 BATCH: Final = 50_000
@@ -75,14 +75,15 @@ def _cluster(features: np.ndarray, kind: str, occupancy: np.ndarray, rng: np.ran
     pinball = {k: peer_pinball(occupancy[chosen], fit.predict(sample)) for k, fit in fits.items()}
     near = [k for k in counts if bic[k] <= NEAR]
     jaccard = _stability(sample, {k: fits[k] for k in near}, rng)
-    merit = {k: float(jaccard[k].mean()) - BIC_WEIGHT * bic[k] - pinball[k] for k in near}
+    found = {k: float(np.average(jaccard[k], weights=fits[k].weights_)) for k in near}
+    merit = {k: found[k] - BIC_WEIGHT * bic[k] - pinball[k] for k in near}
     k = max(near, key=lambda k: (round(merit[k], 3), -k))
     selection = pl.DataFrame(
         {
             "kind": [kind] * len(counts),
             "k": counts,
             "bic": [float(fits[c].bic(sample)) for c in counts],
-            "jaccard": [float(jaccard[c].mean()) if c in jaccard else None for c in counts],
+            "jaccard": [found.get(c) for c in counts],
             "pinball": [pinball[c] for c in counts],
             "chosen": [c == k for c in counts],
         },

@@ -19,6 +19,7 @@ SCALES: Final = {
     "duty": 0.6,  # the root of the share of read slots in which the pattern is played, times 2
     "octaves": 0.35,  # log2 of the mean slots of an activation, per octave of hours
     "rate": 0.25,  # log2 of starts per day
+    "rhythm": 0.6,  # log2 of starts per day where they are many and regular
     "irregularity": 0.5,  # how unequal the times between starts are
     "duration_sd": 0.3,  # of log2 of slots
     "edge": 1.2,  # share of starts on the edges of months
@@ -36,6 +37,8 @@ IDLE_SCALES: Final = {"size": 0.3, "memory": 0.1, "variability": 0.5, "gpu": 1.4
 LOOSE: Final = 0.3
 TIGHT: Final = 0.6
 """Resultants of starts below which hours are chance, and above which they are a habit."""
+LEAST_SPAN: Final = 7.0
+"""Days that a pattern is taken to have been had for at least."""
 HOURS_OF_WEEK: Final = 168
 
 
@@ -83,12 +86,22 @@ def pattern_facts(labelled: pl.DataFrame, slots: pl.DataFrame) -> pl.DataFrame:
         variability=pl.col("spread").mean().fill_null(0.0),
         moves=wave().mean().fill_null(np.log(0.05)),
         gathered=_resultant(),
+        span=(pl.col("start").max() - pl.col("start").min()).dt.total_seconds() / 86_400,
         height=pl.col("size").mean().fill_null(0.0),
     )
     at_rest = pl.col("height").filter(pl.col("kind") == "resting").mean().over("workload_id")
-    read = slots.group_by("workload_id").agg(read=pl.len(), days=(pl.col("tick").max() - pl.col("tick").min() + 1))
-    return facts.join(read, on="workload_id", how="left", maintain_order="left").with_columns(
-        share=pl.col("slots") / pl.col("read"),
+    read = slots.group_by("workload_id").agg(
+        read=pl.len(), days=(pl.col("slot").max() - pl.col("slot").min()).dt.total_seconds() / 86_400
+    )
+    whole = pl.max_horizontal("days", pl.lit(1.0))
+    beyond = pl.when(pl.col("activations") > 1).then(pl.col("span") / (pl.col("activations") - 1)).otherwise(whole)
+    spans = facts.join(read, on="workload_id", how="left", maintain_order="left").with_columns(
+        span=pl.min_horizontal(pl.max_horizontal(pl.col("span") + beyond, pl.lit(LEAST_SPAN)), whole)
+    )
+    return spans.with_columns(
+        # Of the time from its first activation to its last: a workload may take up a pattern, or give it up, midway.
+        share=(pl.col("slots") / (pl.col("read") * pl.col("span") / whole)).clip(0.0, 1.0),
+        per_day=pl.col("activations") / pl.col("span"),
         rest=pl.coalesce(at_rest, "height"),
     )
 
@@ -149,7 +162,7 @@ def active_features(facts: pl.DataFrame, grid: np.ndarray, slot_hours: float) ->
     hours = np.concatenate([week[:, :5].mean(axis=1), week[:, 5:].mean(axis=1)], axis=1)
     days = week.mean(axis=2)
     number = {name: facts[name].cast(pl.Float64).to_numpy() for name in _NUMBERS}
-    per_day = number["activations"] / np.maximum(number["days"] * slot_hours / 24.0, 1.0)
+    per_day = number["per_day"]
     hours = _gathered(hours, facts["gathered"].to_numpy())
     # What keeps to events or to the edges of months keeps to no day of the week.
     apart = np.clip(2.0 * np.maximum(number["event"], number["edge_affinity"]) - 1.0, 0.0, 1.0)[:, None]
@@ -162,6 +175,8 @@ def active_features(facts: pl.DataFrame, grid: np.ndarray, slot_hours: float) ->
         "duty": 2.0 * np.sqrt(number["share"]),
         "octaves": np.log2(np.maximum(number["mean_slots"] * slot_hours, 0.125)),
         "rate": np.log2(np.maximum(per_day, 1 / 64)),
+        # A job every two hours is not one every four; how often something comes at any time is chance.
+        "rhythm": np.log2(np.maximum(per_day, 1.0)) * (1.0 - number["irregularity"].clip(0.0, 1.0)),
         "irregularity": number["irregularity"],
         "duration_sd": number["octave_sd"].clip(0.0, 3.0),
         "edge": number["edge_affinity"],
@@ -201,5 +216,5 @@ def _size(facts: pl.DataFrame) -> np.ndarray:
 
 _NUMBERS: Final = (
     "activations", "share", "mean_slots", "octave_sd", "irregularity", "edge_affinity", "event", "moves",
-    "height", "days", "rest",
+    "height", "per_day", "rest",
 )  # fmt: skip

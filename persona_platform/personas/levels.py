@@ -30,7 +30,7 @@ LEVELS: Final = {
 }
 
 MAX_LEVELS: Final = 4
-PREFERENCE: Final = 4.0
+PREFERENCE: Final = 1000.0
 """A later need must tell heights apart this much better than cpu to be used instead."""
 TRIFLE: Final = {"cpu_cores": 0.02, "gpus": 0.02, "mem_bytes": 32 * 2.0**20}
 """Amounts that nobody would provision for: a move from 0.002 to 0.007 cores is no step to another level."""

@@ -31,6 +31,9 @@ MOVED_OCTAVES: Final = 0.25
 CHANGED: Final = 3.0
 """Deviations within that a change moves time or duration by: less than for two humps, since it is a cut of time."""
 WAVES: Final = 0.8
+CHANCE: Final = 1.0
+FEW: Final = 3.0
+"""Episodes at which two humps must lie twice as far apart as many would have to."""
 QUIET_HOURS: Final = 1.5
 """Hours without starts that part two times of day."""
 TOGETHER: Final = 0.7
@@ -134,7 +137,7 @@ def _by_wave(starts: Starts) -> np.ndarray | None:
     """Flat jobs and waves apart."""
     told = np.isfinite(starts.wave)
     threshold, apart = _two_classes(starts.wave[told], 0.1)
-    if apart < SEPARATION:
+    if apart < SEPARATION * (1.0 + FEW / max(told.sum(), 1)):
         return None
     moves = starts.wave > threshold
     if np.median(starts.wave[moves]) - np.median(starts.wave[told & ~moves]) < WAVES:
@@ -169,7 +172,7 @@ def _by_duration(starts: Starts) -> np.ndarray | None:
     seen = starts.octaves[starts.whole]
     # A duration is known to a slot: at two slots that is half an octave, at twenty nothing.
     threshold, apart = _two_classes(seen, 0.5 / 2.0 ** np.maximum(seen, 0.0))
-    if apart < SEPARATION:
+    if apart < SEPARATION * (1.0 + FEW / max(len(seen), 1)):
         return None
     long = starts.octaves > threshold
     if np.median(starts.octaves[long]) - np.median(starts.octaves[~long]) < OCTAVE:
@@ -207,7 +210,9 @@ def _arcs(hour: np.ndarray) -> np.ndarray:
     share = sizes / n
     information = float(share @ np.log(share / (widths / 24.0)))
     main = np.flatnonzero((sizes >= FEWEST) & (share >= 0.08))
-    if information < CONCENTRATION or len(main) < 2:
+    # By chance too a few starts gather somewhere: each gathering pays for its place, width and share (BIC).
+    chance = CHANCE * (3 * len(sizes) - 1) * np.log(n) / (2 * n)
+    if information < CONCENTRATION + chance or len(main) < 2:
         return np.zeros(n, dtype=np.int64)
     centres = np.array([_centre(ordered[piece == p]) for p in main])
     away = np.abs((ordered[:, None] - centres[None, :] + 12.0) % 24.0 - 12.0)
