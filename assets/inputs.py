@@ -1,18 +1,24 @@
 """What planning assets read: needs, workloads and calendar up to the origin, and nothing after it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 import polars as pl
 
 from persona_platform.capacity.planning import History
 from persona_platform.errors import InputError
+from persona_platform.personas.share import Share
 from persona_platform.utilization.metrics import METRICS, Role
 from persona_platform.utilization.needs import needs_per_slot
 from resources.project import ProjectResource
-from resources.warehouse import read_mart
+from resources.warehouse import read_mart, scan_mart
+
+SHARE: Final = 500
+"""Workloads whose slots a refit holds at a time."""
+MOVES: Final = "activity_per_slot"
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,48 @@ class PlanningInputs:
     def calendar(self) -> pl.DataFrame:
         """CALENDAR of every zone in use."""
         return self.history.calendar
+
+
+@dataclass(frozen=True)
+class LearningInputs:
+    """What a refit learns from: shares of the fleet, read one after the other when they are asked for."""
+
+    origin: datetime
+    shares: Iterator[Share]
+    workloads: pl.DataFrame
+    calendar: pl.DataFrame
+    slot: timedelta
+
+
+def learning_inputs(project: ProjectResource, context: Any) -> LearningInputs:
+    """The look-back of the current run; ``shares`` raise :class:`InputError` when nothing in it says what is needed."""
+    moment = project.moment(context)
+    since = moment.origin - project.settings().planning.lookback
+    return LearningInputs(
+        origin=moment.origin,
+        shares=_shares(project, since, moment.origin),
+        workloads=project.workloads(),
+        calendar=read_mart(project.project.marts, "calendar_per_slot", since=since, until=moment.origin),
+        slot=project.slot(),
+    )
+
+
+def _shares(project: ProjectResource, since: datetime, until: datetime) -> Iterator[Share]:
+    marts = {name: scan_mart(project.project.marts, name, since, until) for name in ("usage_per_slot", MOVES)}
+    named = pl.concat([mart.select("workload_id") for mart in marts.values()]).unique().collect(engine="streaming")
+    ids = named["workload_id"].sort().to_list()
+    read = False
+    for first in range(0, len(ids), SHARE):
+        # Marts are sorted by workload within a day, so a range skips what is not of it.
+        last = min(first + SHARE, len(ids)) - 1
+        these = pl.col("workload_id").is_between(pl.lit(ids[first]), pl.lit(ids[last]))
+        usage, activity = (mart.filter(these).collect() for mart in marts.values())
+        needs = needs_per_slot(usage, activity)
+        if needs.height:
+            read = True
+            yield Share(needs, activity)
+    if not read:
+        raise InputError(_nothing_to_learn_from(project, since, until))
 
 
 def planning_inputs(project: ProjectResource, context: Any) -> PlanningInputs:

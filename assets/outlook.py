@@ -6,9 +6,11 @@ import polars as pl
 from assets.inputs import horizon_slots, planning_inputs, when
 from assets.metadata import DATA_TEAM, table
 from assets.personas import ACTIVATIONS, CATALOG, current_catalog
+from persona_platform.capacity.planning import RECENT
 from persona_platform.outlook.model import fit_outlook, model_frames, model_from_frames
 from persona_platform.outlook.predict import predict_outlook
 from persona_platform.outlook.state import current_state
+from persona_platform.personas.assignment import meet
 from resources.project import ProjectResource
 
 MODEL = dg.AssetKey(["outlook", "model"])
@@ -31,9 +33,10 @@ def model(
 ) -> dg.MaterializeResult[dict[str, pl.DataFrame]]:
     """Fits the hazards on the activations before the origin."""
     inputs = planning_inputs(project, context)
+    patterns = current_catalog(project).patterns
     fitted = fit_outlook(
-        activations,
-        current_catalog(project).patterns,
+        activations.join(patterns, on="workload_id", how="semi"),  # newcomers play by the personas' priors
+        patterns,
         inputs.workloads,
         inputs.calendar,
         slot=inputs.slot,
@@ -65,7 +68,10 @@ def outlook(
     """Predicts from the state at the origin."""
     inputs = planning_inputs(project, context)
     catalog = current_catalog(project)
-    state = current_state(activations, catalog.patterns, inputs.origin, inputs.slot)
+    new = meet(
+        inputs.history.before(inputs.origin, inputs.origin - RECENT).needs, inputs.workloads, inputs.calendar, catalog
+    )
+    state = current_state(activations, new.known_as(catalog.patterns), inputs.origin, inputs.slot)
     predicted = predict_outlook(
         model_from_frames(model),
         state,
@@ -73,6 +79,7 @@ def outlook(
         inputs.calendar,
         inputs.origin,
         horizon_slots(project, inputs.slot),
+        roles=new.roles,
     )
     names = pl.DataFrame(
         {"persona_id": [p.persona_id for p in catalog.personas], "name": [p.name for p in catalog.personas]},

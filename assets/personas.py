@@ -6,7 +6,7 @@ The catalog is learned by a refit; activations and membership follow it at every
 import dagster as dg
 import polars as pl
 
-from assets.inputs import planning_inputs, when
+from assets.inputs import learning_inputs, planning_inputs, when
 from assets.metadata import DATA_TEAM, picture, table
 from assets.raw import WORKLOADS
 from assets.warehouse import MARTS
@@ -37,12 +37,12 @@ def catalog(
     from persona_platform.personas.learning import learn
     from persona_platform.replay.persona_page import CatalogPage, write_catalog_page
 
-    inputs = planning_inputs(project, context)
+    inputs = learning_inputs(project, context)
     frames = project.frames
     key = "personas/catalog"
     previous = catalog_from_frames(frames.read_all(key)) if frames.has(key) else None
     learned = learn(
-        inputs.needs,
+        inputs.shares,
         inputs.workloads,
         inputs.calendar,
         slot=inputs.slot,

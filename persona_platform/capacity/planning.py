@@ -27,7 +27,7 @@ from persona_platform.frames import empty
 from persona_platform.outlook.model import OutlookModel, fit_outlook
 from persona_platform.outlook.simulate import simulate
 from persona_platform.outlook.state import current_state
-from persona_platform.personas.assignment import Played, play
+from persona_platform.personas.assignment import Played, meet, play
 from persona_platform.personas.catalog import Catalog
 from persona_platform.personas.learning import learn
 
@@ -99,7 +99,7 @@ def fit_models(history: History, sizing: Sizing, *, until: datetime, previous: C
     past = history.before(until)
     learned = learn(past.needs, past.workloads, past.calendar, slot=past.slot, previous=previous, seed=seed)
     outlook = fit_outlook(
-        learned.activations,
+        learned.activations.join(learned.catalog.patterns, on="workload_id", how="semi"),
         learned.catalog.patterns,
         past.workloads,
         past.calendar,
@@ -158,11 +158,15 @@ def predict_routes(
     past = history.before(origin)
     seen = played if played is not None else played_until(models.catalog, history, origin)
     known = observed if observed is not None else sizing.observed(past)
-    state = current_state(seen.activations, models.catalog.patterns, origin, past.slot)
-    simulated = simulate(models.outlook, state, past.workloads, past.calendar, origin, slots, paths, seed)
+    recent = past.before(origin, origin - RECENT).needs
+    new = seen.newcomers or meet(recent, past.workloads, past.calendar, models.catalog)
+    state = current_state(seen.activations, new.known_as(models.catalog.patterns), origin, past.slot)
+    simulated = simulate(
+        models.outlook, state, past.workloads, past.calendar, origin, slots, paths, seed, roles=new.roles
+    )
     mixture = mixture_demand(
         simulated,
-        past.before(origin, origin - RECENT).needs,
+        recent,
         seen.membership,
         models.catalog,
         past.workloads,
@@ -171,6 +175,7 @@ def predict_routes(
         origin=origin,
         slot=past.slot,
         seed=seed,
+        newcomers=new.sizes,
     )
     direct = direct_demand(models.direct, known, past.calendar, origin, slots, sizing.targets)
     return Routes(pl.concat([mixture.demand, direct]), mixture.expected)

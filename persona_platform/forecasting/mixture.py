@@ -65,13 +65,15 @@ def mixture_demand(
     origin: datetime,
     slot: timedelta,
     seed: int,
+    newcomers: pl.DataFrame | None = None,
 ) -> Mixture:
     """Demand of each target from simulated paths; slot i of a path is ``origin + i * slot``.
 
     The activation that runs at the origin starts from the size last observed and forgets it at the pace at
     which the workload's sizes do. The window maximum of the last ``hold_slots - 1`` slots is over what is
     left of the path: simulate so many slots more where that matters. Targets of a pool without a simulated
-    workload have no rows. In ``expected`` the binding need is the one with the largest expected sum.
+    workload have no rows. ``newcomers`` (newcomer_roles.SIZES) is what workloads without a history to draw from
+    need. In ``expected`` the binding need is the one with the largest expected sum.
     """
     check_units(targets, units)
     wanted = [name for name in need_columns(needs) if name in set(units["need"])]
@@ -90,6 +92,7 @@ def mixture_demand(
         highest=int(simulated.patterns.max()),
         origin=origin,
         slot=slot,
+        newcomers=newcomers,
     )
     rng = np.random.default_rng(seed)
     shocks = rng.standard_normal((paths, len(table.persona_ids)), dtype=np.float32)

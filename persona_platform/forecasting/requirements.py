@@ -6,7 +6,7 @@ its persona's requirement stands in.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -14,8 +14,10 @@ from scipy.special import ndtri
 
 from persona_platform.forecasting.panel import Ints
 from persona_platform.forecasting.quantiles import Floats, at_levels
-from persona_platform.frames import OTHER
+from persona_platform.frames import OTHER, empty
 from persona_platform.personas.catalog import Catalog
+from persona_platform.personas.newcomer_roles import SIZES
+from persona_platform.personas.peer_sums import GRADES
 from persona_platform.personas.record import REQUIREMENT_QUANTILES, Persona
 from persona_platform.sums import average
 
@@ -23,7 +25,7 @@ RECENT: Final = 96
 """Observations of a pattern that are drawn from, its newest."""
 
 _FEW: Final = 8  # observations below which the persona's requirement is drawn from as well
-_GRADES: Final = 16  # sizes that a persona's requirement is laid out in
+_GRADES: Final = GRADES  # sizes that a persona's requirement is laid out in, as a newcomer's are
 _PAIRS: Final = 20.0  # neighbouring slots of a workload's own that weigh as much as the fleet's persistence
 _MOST_SHARED: Final = 0.6
 GONE: Final = timedelta(days=8)
@@ -62,6 +64,7 @@ def requirements(
     highest: int,
     origin: datetime,
     slot: timedelta,
+    newcomers: pl.DataFrame | None = None,
 ) -> Requirements:
     """Requirements of the workloads, in this order.
 
@@ -74,6 +77,7 @@ def requirements(
         highest: the highest pattern number that is played.
         origin: where drawing begins; observations end before it.
         slot: the planning interval.
+        newcomers: SIZES: what workloads without a history to draw from need in each pattern.
     """
     index = pl.DataFrame({"workload_id": workload_ids}, schema={"workload_id": pl.String}).with_row_index("w")
     seen = observed.join(index, on="workload_id").with_columns(pl.col(needs).fill_null(0.0), pl.col("w").cast(pl.Int64))
@@ -96,7 +100,9 @@ def requirements(
     persona = np.full(cells, persona_ids.index(OTHER), dtype=np.int64)
     place = named["w"].to_numpy() * width + named["pattern"].to_numpy() + 1
     persona[place] = [persona_ids.index(name) for name in named["persona_id"]]
-    rows, start, count = _lay_out(recent, needs, cells, width, persona, _stand_ins(catalog, needs, persona_ids))
+    stand_ins = _stand_ins(catalog, needs, persona_ids)
+    given = _given(newcomers if newcomers is not None else empty(SIZES), needs, index, width)
+    rows, start, count = _lay_out(recent, needs, cells, width, persona, stand_ins, given)
     total = np.add.reduceat(rows, start, axis=0) if cells else rows
     newest = recent.group_by("w").agg(pl.col("slot", "pattern", "score").sort_by("slot").last())
     w = newest["w"].to_numpy()
@@ -138,10 +144,33 @@ def _stand_ins(catalog: Catalog, needs: list[str], persona_ids: list[str]) -> Fl
     return found
 
 
+class _Given(NamedTuple):
+    """Cells whose sizes are known beforehand, and these, (cells, grades, needs)."""
+
+    cell: Ints
+    sizes: Floats
+
+
+def _given(newcomers: pl.DataFrame, needs: list[str], index: pl.DataFrame, width: int) -> _Given:
+    """What newcomers need, by cell; a need that is not said is none."""
+    rows = newcomers.join(index, on="workload_id").filter(pl.col("need").is_in(needs))
+    place = pl.col("w").cast(pl.Int64) * width + pl.col("pattern").cast(pl.Int64) + 1
+    rows = rows.with_columns(cell=place).filter(pl.col("pattern").cast(pl.Int64) + 1 < width).sort("cell")
+    cells, at = np.unique(rows["cell"].to_numpy(), return_inverse=True)
+    sizes = np.zeros((len(cells), _GRADES, len(needs)))
+    for row, (need, values) in zip(at, rows.select("need", "sizes").iter_rows(), strict=True):
+        sizes[row, :, needs.index(need)] = values
+    return _Given(cells.astype(np.int64), sizes)
+
+
 def _lay_out(
-    recent: pl.DataFrame, needs: list[str], cells: int, width: int, persona: Ints, stand_ins: Floats
+    recent: pl.DataFrame, needs: list[str], cells: int, width: int, persona: Ints, stand_ins: Floats, given: _Given
 ) -> tuple[Floats, Ints, Ints]:
-    """Rows of every cell: its observations, the persona's sizes where they are few, at least one row."""
+    """Rows of every cell: its observations, the persona's sizes where they are few, at least one row.
+
+    Given sizes, which know of observations already, stand alone.
+    """
+    recent = recent.filter(~pl.col("cell").is_in(given.cell.tolist()))
     cell, own = recent["cell"].to_numpy(), recent.select(needs).to_numpy().astype(np.float64)
     seen = np.bincount(cell, minlength=cells)
     means = np.zeros((cells, len(needs)))
@@ -156,6 +185,7 @@ def _lay_out(
     # A size of the workload's own, once seen, outweighs the persona's: only the shape is borrowed.
     scale = np.where((seen[few] > 0)[:, None], means[few] / np.where(typical > 0, typical, np.inf), 1.0)
     extra = extra * scale[:, None, :]
+    extra[np.searchsorted(few, given.cell)] = given.sizes
     bare = extra.sum(axis=(1, 2)) == 0
     unseen = bare & (seen[few] == 0)
     extra[unseen] = of_workload[few[unseen] // width][:, None, :]

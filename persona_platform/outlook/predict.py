@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
 from persona_platform.frames import ACTIVATION_OUTLOOK, OTHER, OUTLOOK, PERSONA_OUTLOOK, TS, conform
-from persona_platform.outlook.cast import EMPTY
+from persona_platform.outlook.cast import EMPTY, Cast
 from persona_platform.outlook.forward import forward
 from persona_platform.outlook.grid import microseconds
 from persona_platform.outlook.members import member_counts
@@ -38,6 +39,7 @@ def predict_outlook(
     slots: int,
     *,
     horizons: Sequence[int] = HORIZONS_S,
+    roles: pl.DataFrame | None = None,
 ) -> OutlookFrames:
     """Probabilities for the ``slots`` slots that begin at ``origin``.
 
@@ -53,21 +55,22 @@ def predict_outlook(
         origin: Start of the first slot that was not read, aligned to the slot.
         slots: Slots in the horizon.
         horizons: Seconds within which activations are asked for.
+        roles: ROLES of the newcomers (personas.newcomer_roles); the outlook of one is the mean over its roles.
 
     Raises:
         InputError: the calendar does not cover the horizon.
     """
-    process = lay_out(model, state, workloads, calendar, origin, slots)
+    process = lay_out(model, state, workloads, calendar, origin, slots, roles)
     within = _horizons(model.slot, slots, horizons)
     row, persona, wanted = _questions(process, len(model.persona_ids))
     result = forward(process, row, wanted, max(within.values()))
     keys = _Keys(model, process, origin)
     at = np.array(list(within.values())) - 1
-    hits = result.hits[:, at]
+    answers = _answers(process.cast, row, persona, wanted, result.hits[:, at], len(model.persona_ids))
     return OutlookFrames(
         slots=keys.outlook(result.shares),
-        activations=keys.activations(row, persona, wanted, hits, list(within)),
-        personas=keys.personas(row, persona, wanted, hits, list(within)),
+        activations=keys.activations(answers, list(within)),
+        personas=keys.personas(answers, list(within)),
     )
 
 
@@ -90,6 +93,29 @@ def _questions(process: Process, personas: int) -> tuple[np.ndarray, np.ndarray,
     return row, persona, (cast.persona[row] == persona[:, None]) & (cast.state[row] != EMPTY)
 
 
+class _Answers(NamedTuple):
+    """One row for each workload and persona that it may play."""
+
+    workload: np.ndarray
+    persona: np.ndarray
+    hits: np.ndarray  # (rows, horizons) chance of playing it within each
+    active: np.ndarray  # bool: as an active persona
+    playing: np.ndarray  # bool: at the origin, as far as that is known
+
+
+def _answers(
+    cast: Cast, row: np.ndarray, persona: np.ndarray, wanted: np.ndarray, hits: np.ndarray, personas: int
+) -> _Answers:
+    """Answers of the cast's rows, those of a workload's roles taken together by their weights."""
+    key, at = np.unique(cast.owner[row] * personas + persona, return_inverse=True)
+    together = np.zeros((len(key), hits.shape[1]))
+    np.add.at(together, at, hits * cast.weight[row][:, None])
+    active, playing = np.zeros(len(key), dtype=bool), np.zeros(len(key), dtype=bool)
+    np.logical_or.at(active, at, (wanted & cast.active[row]).any(axis=1))
+    np.logical_or.at(playing, at, cast.known[row] & wanted[np.arange(len(row)), cast.column[row]])
+    return _Answers(key // personas, key % personas, together, active, playing)
+
+
 @dataclass(frozen=True)
 class _Keys:
     model: OutlookModel
@@ -99,10 +125,10 @@ class _Keys:
     def outlook(self, shares: np.ndarray) -> pl.DataFrame:
         """Shares of columns summed to personas, at most eight and ``other``, which always has its row."""
         cast, other = self.process.cast, self.model.persona_ids.index(OTHER)
-        personas, (count, _, slots) = len(self.model.persona_ids), shares.shape
-        w, column = np.nonzero(cast.state != EMPTY)
-        persona = cast.persona[w, column]
-        mass = shares[w, column]
+        personas, count, slots = len(self.model.persona_ids), len(cast.workload_ids), shares.shape[2]
+        row, column = np.nonzero(cast.state != EMPTY)
+        w, persona = cast.owner[row], cast.persona[row, column]
+        mass = shares[row, column] * cast.weight[row][:, None]
         persona = np.where(_ranks(w, persona, mass.sum(axis=1), other) < MOST_PERSONAS, persona, other)
         keys = np.concatenate([w * personas + persona, np.arange(count) * personas + other])
         kept, where = np.unique(keys, return_inverse=True)
@@ -125,34 +151,24 @@ class _Keys:
         ).with_columns(origin=pl.lit(self.origin, TS))
         return conform(frame, OUTLOOK, "The outlook").sort("workload_id", "slot", "persona_id")
 
-    def activations(
-        self, row: np.ndarray, persona: np.ndarray, wanted: np.ndarray, hits: np.ndarray, seconds: list[int]
-    ) -> pl.DataFrame:
+    def activations(self, of: _Answers, seconds: list[int]) -> pl.DataFrame:
         """Active personas that are not played at the origin, as far as that is known."""
-        cast, names = self.process.cast, self.model.persona_ids
-        played = cast.known[row] & (cast.persona[row, cast.column[row]] == persona)
-        active = (wanted & cast.active[row]).any(axis=1) & ~played & (persona != names.index(OTHER))
-        asked = np.flatnonzero(active)
+        asked = np.flatnonzero(of.active & ~of.playing & (of.persona != self.model.persona_ids.index(OTHER)))
+        ids = pl.Series(self.process.cast.workload_ids, dtype=pl.String)
         frame = pl.DataFrame(
             {
-                "workload_id": pl.Series(cast.workload_ids, dtype=pl.String).gather(
-                    np.repeat(row[asked], len(seconds))
-                ),
-                "persona_id": self._names(np.repeat(persona[asked], len(seconds))),
+                "workload_id": ids.gather(np.repeat(of.workload[asked], len(seconds))),
+                "persona_id": self._names(np.repeat(of.persona[asked], len(seconds))),
                 "horizon_s": np.tile(np.array(seconds, dtype=np.int64), len(asked)),
-                "probability": hits[asked].reshape(-1),
+                "probability": of.hits[asked].reshape(-1),
             }
         ).with_columns(origin=pl.lit(self.origin, TS))
         return conform(frame, ACTIVATION_OUTLOOK, "The activation outlook")
 
-    def personas(
-        self, row: np.ndarray, persona: np.ndarray, wanted: np.ndarray, hits: np.ndarray, seconds: list[int]
-    ) -> pl.DataFrame:
+    def personas(self, of: _Answers, seconds: list[int]) -> pl.DataFrame:
         """Numbers of members that play a persona at some slot of the horizon."""
-        cast = self.process.cast
-        playing = cast.known[row] & wanted[np.arange(len(row)), cast.column[row]]
         counts = [
-            member_counts(persona, hits[:, i], playing, self.model.variance, len(self.model.persona_ids))
+            member_counts(of.persona, of.hits[:, i], of.playing, self.model.variance, len(self.model.persona_ids))
             for i in range(len(seconds))
         ]
         frame = pl.concat(
@@ -163,7 +179,9 @@ class _Keys:
                 for table, span in zip(counts, seconds, strict=True)
             ]
         )
-        asked = pl.col("persona_id").is_in(self._names(np.unique(persona)).to_list()) & (pl.col("persona_id") != OTHER)
+        asked = pl.col("persona_id").is_in(self._names(np.unique(of.persona)).to_list()) & (
+            pl.col("persona_id") != OTHER
+        )
         frame = frame.filter(asked).with_columns(origin=pl.lit(self.origin, TS))
         return conform(frame, PERSONA_OUTLOOK, "The persona outlook").sort("persona_id", "horizon_s")
 

@@ -90,6 +90,7 @@ def lay_out(
     calendar: pl.DataFrame,
     origin: datetime,
     slots: int,
+    roles: pl.DataFrame | None = None,
 ) -> Process:
     """The process of all workloads in ``workloads`` or ``state``, from ``origin`` on.
 
@@ -101,10 +102,11 @@ def lay_out(
     listed = conform(workloads, WORKLOADS, "The workloads frame")["workload_id"]
     ids = pl.concat([listed, state["workload_id"].cast(pl.String)]).unique().sort().to_list()
     grid = calendar_grid(calendar, model.slot, model.kinds)
-    zone = grid.zone_index(zones_of(ids, workloads))
+    cast = assemble(model, state, ids, origin, roles)
+    zone = grid.zone_index(zones_of(cast.row_ids, workloads))
     first = slot_number(origin, model.slot)
     columns = grid.require(zone, np.arange(first, first + slots))
-    return process_of(model, assemble(model, state, ids, origin), grid, zone, columns)
+    return process_of(model, cast, grid, zone, columns)
 
 
 def process_of(model: OutlookModel, cast: Cast, grid: CalendarGrid, zone: np.ndarray, columns: np.ndarray) -> Process:

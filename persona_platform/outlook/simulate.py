@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from persona_platform.outlook.ages import LONGEST, UNKNOWN, age_bin
-from persona_platform.outlook.cast import EMPTY
+from persona_platform.outlook.cast import EMPTY, Cast
 from persona_platform.outlook.frailty import enlarged
 from persona_platform.outlook.grid import microseconds, slot_number
 from persona_platform.outlook.process import Process, lay_out
@@ -39,26 +39,40 @@ def simulate(
     slots: int,
     paths: int,
     seed: int,
+    *,
+    roles: pl.DataFrame | None = None,
 ) -> Simulated:
     """Draw ``paths`` joint futures of ``slots`` slots from ``origin`` on; arguments as for the prediction.
 
     A gamma shock for each path, persona and UTC day multiplies the hazards of starting, enlarged so that the
-    share of paths agrees with the predicted probability. One seed, one result.
+    share of paths agrees with the predicted probability. One seed, one result. With ``roles`` (ROLES) a newcomer
+    has one of its roles on each path.
     """
-    process = lay_out(model, state, workloads, calendar, origin, slots)
+    process = lay_out(model, state, workloads, calendar, origin, slots, roles)
     cast = process.cast
     draw = np.random.default_rng(seed)
     days = slot_number(origin, model.slot) + np.arange(slots)
     days = days * microseconds(model.slot) // DAY_US
     walk = _Walk(process, model.variance, paths, draw)
-    patterns = np.zeros((paths, len(cast.workload_ids), slots), dtype=np.int16)
+    patterns = np.zeros((paths, len(cast.owner), slots), dtype=np.int16)
     number = cast.pattern.astype(np.int16)
-    everyone = np.arange(len(cast.workload_ids))
+    everyone = np.arange(len(cast.owner))
     for step in range(slots):
         if step == 0 or days[step] != days[step - 1]:
             walk.new_day()
         patterns[:, :, step] = number[everyone, walk.step(step)]
+    if len(cast.owner) > len(cast.workload_ids):
+        patterns = patterns[np.arange(paths)[:, None], _rows(cast, paths, draw)]
     return Simulated(cast.workload_ids, patterns, _played(model, process))
+
+
+def _rows(cast: Cast, paths: int, draw: np.random.Generator) -> np.ndarray:
+    """(paths, workloads): the row of the cast that each workload has on each path."""
+    first = np.searchsorted(cast.owner, np.arange(len(cast.workload_ids)))
+    upto = np.cumsum(cast.weight)
+    wanted = draw.random((paths, len(first))) + np.concatenate([[0.0], upto])[first]
+    last = np.append(first[1:], len(cast.owner)) - 1
+    return np.clip(np.searchsorted(upto, wanted, side="right"), first, last)
 
 
 def _played(model: OutlookModel, process: Process) -> pl.DataFrame:
@@ -66,11 +80,11 @@ def _played(model: OutlookModel, process: Process) -> pl.DataFrame:
     w, column = np.nonzero(cast.state != EMPTY)
     return pl.DataFrame(
         {
-            "workload_id": pl.Series(cast.workload_ids, dtype=pl.String).gather(w),
+            "workload_id": pl.Series(cast.row_ids, dtype=pl.String).gather(w),
             "pattern": pl.Series(cast.pattern[w, column], dtype=pl.Int16),
             "persona_id": pl.Series(model.persona_ids, dtype=pl.String).gather(cast.persona[w, column]),
         }
-    )
+    ).unique(["workload_id", "pattern"], keep="first", maintain_order=True)
 
 
 class _Walk:
@@ -79,7 +93,7 @@ class _Walk:
     def __init__(self, process: Process, variance: np.ndarray, paths: int, draw: np.random.Generator) -> None:
         self.process, self.variance, self.draw = process, variance, draw
         cast = process.cast
-        count = len(cast.workload_ids)
+        count = len(cast.owner)
         self.everyone = np.arange(count)
         edges = np.cumsum(process.begin, axis=1)
         self.column = _pick(np.broadcast_to(edges, (paths, *edges.shape)), draw.random((paths, count)))

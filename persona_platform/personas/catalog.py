@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -12,6 +13,8 @@ from persona_platform.frames import Schema, conform, empty
 from persona_platform.personas.clustering import SELECTION
 from persona_platform.personas.levels import LEVELS
 from persona_platform.personas.lineage import LINEAGE, REFITS
+from persona_platform.personas.peer_tables import PeerTables, peer_tables
+from persona_platform.personas.peers import PEERS, no_peers
 from persona_platform.personas.record import MemberRecord, Persona
 from persona_platform.personas.shapes import SHAPES
 
@@ -36,7 +39,8 @@ class Catalog:
     """``patterns`` as :data:`PATTERNS`, ``levels`` as levels.LEVELS, ``selection`` as clustering.SELECTION.
 
     ``last_id`` is the highest persona number ever given, so that no id is given twice. ``lineage`` and ``refits``
-    (lineage.LINEAGE and REFITS) are of the refits so far, this one too.
+    (lineage.LINEAGE and REFITS) are of the refits so far, this one too. ``peers`` (peers.PEERS) are the workloads that
+    newcomers are compared with.
     """
 
     version: int
@@ -49,6 +53,12 @@ class Catalog:
     lineage: pl.DataFrame = field(default_factory=lambda: empty(LINEAGE))
     refits: pl.DataFrame = field(default_factory=lambda: empty(REFITS))
     members: tuple[MemberRecord, ...] = ()
+    peers: pl.DataFrame = field(default_factory=no_peers)
+
+    @cached_property
+    def peer_tables(self) -> PeerTables | None:
+        """The peers as arrays; none without peers."""
+        return peer_tables(self.peers)
 
 
 def catalog_frames(catalog: Catalog) -> dict[str, pl.DataFrame]:
@@ -69,6 +79,7 @@ def catalog_frames(catalog: Catalog) -> dict[str, pl.DataFrame]:
         "selection": conform(catalog.selection, SELECTION, "the catalog's selection"),
         "lineage": conform(catalog.lineage, LINEAGE, "the catalog's lineage"),
         "refits": conform(catalog.refits, REFITS, "the catalog's refits"),
+        "peers": conform(catalog.peers, PEERS, "the catalog's peers"),
     }
 
 
@@ -93,4 +104,5 @@ def catalog_from_frames(frames: dict[str, pl.DataFrame]) -> Catalog:
         lineage=conform(frames["lineage"], LINEAGE, "the catalog's lineage"),
         refits=conform(frames["refits"], REFITS, "the catalog's refits"),
         members=tuple(msgspec.msgpack.decode(r, type=MemberRecord) for r in frames["members"]["record"]),
+        peers=conform(frames.get("peers", no_peers()), PEERS, "the catalog's peers"),
     )

@@ -3,14 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import repeat
 
 import numpy as np
 import polars as pl
 
 from persona_platform.errors import InputError
 from persona_platform.frames import OTHER, TS, need_columns
-from persona_platform.personas.assignment import activations_frame
+from persona_platform.personas.assignment import activations_frame, meet
 from persona_platform.personas.catalog import PATTERNS, Catalog
 from persona_platform.personas.clustering import SELECTION, cluster
 from persona_platform.personas.cutting import cut, episodes, learn_short_runs
@@ -19,10 +18,14 @@ from persona_platform.personas.features import active_features, event_affinity, 
 from persona_platform.personas.identity import identities
 from persona_platform.personas.levels import learn_levels
 from persona_platform.personas.lineage import refit_row, remembered
+from persona_platform.personas.newcomers import grown_and_young
 from persona_platform.personas.patterns import first_patterns
+from persona_platform.personas.peer_sums import PeerSums, gather_sums
+from persona_platform.personas.peers import gather_peers
 from persona_platform.personas.portrait import portraits
 from persona_platform.personas.settling import settled
 from persona_platform.personas.shapes import fit_patterns, pattern_shapes
+from persona_platform.personas.share import Share
 from persona_platform.personas.timeline import event_slots, timeline
 
 ROUNDS = 5
@@ -39,26 +42,31 @@ class Learned:
 
 
 def learn(
-    needs: pl.DataFrame | Iterable[pl.DataFrame],
+    needs: pl.DataFrame | Iterable[Share],
     workloads: pl.DataFrame,
     calendar: pl.DataFrame,
     *,
     slot: timedelta,
     previous: Catalog | None,
     seed: int,
-    activity: pl.DataFrame | Iterable[pl.DataFrame] | None = None,
 ) -> Learned:
     """Personas of all needs given: a training window that the caller has cut.
 
-    ``needs`` is one needs frame, or several with the whole histories of some workloads each, none in two: slots
-    of one frame at a time are held. ``activity`` is what may lead the needs: an ACTIVITY frame, or one for each
-    of several needs.
+    ``needs`` is one needs frame, or shares of the fleet, no workload in two: slots of one share at a time are held.
     The same data and seed give the same catalog. ``play`` with the catalog on the same needs gives the same
-    activations. With ``previous``, personas found again keep their ids.
+    activations. With ``previous``, personas found again keep their ids. Workloads that are too young to have
+    patterns stay out of the catalog and are newcomers to it, unless all are.
     """
-    chunks = [needs] if isinstance(needs, pl.DataFrame) else needs
-    beside = repeat(activity) if activity is None or isinstance(activity, pl.DataFrame) else activity
-    seen = _together([_seen(c, workloads, calendar, a, slot) for c, a in zip(chunks, beside, strict=False)])
+    parts: list[_Seen] = []
+    young: list[Share] = []
+    for share in [Share(needs)] if isinstance(needs, pl.DataFrame) else needs:
+        grown, new = grown_and_young(share.needs, slot)
+        if grown.height:
+            parts.append(_seen(Share(grown, share.activity), workloads, calendar, slot))
+        if new.height or grown.is_empty():
+            young.append(Share(new, share.activity))
+    met = [share.needs for share in young] if parts else []
+    seen = _together(parts or [_seen(share, workloads, calendar, slot) for share in young])
     patterns, selection, stability = _clustered(seen.facts, seen.grid, slot, seed)
     version = previous.version + 1 if previous else 1
     old = previous.patterns if previous and previous.patterns.height else None
@@ -88,8 +96,14 @@ def learn(
         lineage=remembered(pl.concat([previous.lineage, lineage]) if previous else lineage),
         refits=remembered(pl.concat([previous.refits, refit]) if previous else refit),
         members=drawn.members,
+        peers=gather_peers(seen.peers, patterns, workloads, slot),
     )
-    return Learned(catalog, activations_frame(seen.labelled, need_columns(seen.labelled)))
+    played = [meet(new, workloads, calendar, catalog).activations for new in met]
+    activations = activations_frame(seen.labelled, need_columns(seen.labelled))
+    return Learned(
+        catalog,
+        pl.concat([activations, *played], how="diagonal").sort("workload_id", "start") if played else activations,
+    )
 
 
 @dataclass(frozen=True)
@@ -102,15 +116,11 @@ class _Seen:
     facts: pl.DataFrame  # of patterns, with the mean of what their episodes stand at
     grid: np.ndarray  # their occupancy
     evidence: Evidence
+    peers: PeerSums
 
 
-def _seen(
-    needs: pl.DataFrame,
-    workloads: pl.DataFrame,
-    calendar: pl.DataFrame,
-    activity: pl.DataFrame | None,
-    slot: timedelta,
-) -> _Seen:
+def _seen(share: Share, workloads: pl.DataFrame, calendar: pl.DataFrame, slot: timedelta) -> _Seen:
+    needs = share.needs
     line = timeline(needs, workloads, calendar, slot)
     levels = _useful_levels(line, learn_short_runs(line, learn_levels(line), slot))
     slots = cut(line, levels)
@@ -118,7 +128,7 @@ def _seen(
     shapes = _settled_shapes(found)
     slots, labelled = settled(slots, found, shapes, need_columns(needs), slot)
     events = event_slots(line, workloads, calendar)
-    evidence = gather_evidence(slots, labelled, events, activity, slot)
+    evidence = gather_evidence(slots, labelled, events, share.activity, slot)
     keys = ["workload_id", "pattern"]
     facts = (
         pattern_facts(labelled, slots)
@@ -126,7 +136,8 @@ def _seen(
         .with_columns(pl.col("event").fill_null(0.0))
         .join(pattern_stands(evidence), on=keys, how="left", maintain_order="left")
     )
-    return _Seen(levels, shapes, labelled, facts, occupancy(slots, facts), evidence)
+    peers = gather_sums(slots, events, slot)
+    return _Seen(levels, shapes, labelled, facts, occupancy(slots, facts), evidence, peers)
 
 
 def _together(parts: list[_Seen]) -> _Seen:
@@ -143,6 +154,7 @@ def _together(parts: list[_Seen]) -> _Seen:
         facts.drop("place"),
         np.concatenate([p.grid for p in parts])[facts["place"].to_numpy()],
         Evidence.joined([p.evidence for p in parts]),
+        PeerSums.joined([p.peers for p in parts]),
     )
 
 

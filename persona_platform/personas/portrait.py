@@ -300,9 +300,13 @@ def _shape(evidence: Evidence, sitter: Sitter) -> str:
 
 
 def _variability(sitter: Sitter) -> float:
-    """The standard deviation of the log of the main need within an activation, in the root mean square."""
-    read = sitter.episodes["read"].to_numpy().astype(float)
-    return float(np.sqrt((np.square(sitter.episodes["spread"].to_numpy()) @ read) / max(read.sum(), 1.0)))
+    """The standard deviation of the log of the levelled need within an activation, in the root mean square.
+
+    Activations that are too short to tell do not count; 0 when all are.
+    """
+    told = sitter.episodes.filter(pl.col("spread").is_not_null())
+    read = told["read"].to_numpy().astype(float)
+    return float(np.sqrt((np.square(told["spread"].to_numpy()) @ read) / max(read.sum(), 1.0)))
 
 
 def _relations(evidence: Evidence, sitter: Sitter) -> list:

@@ -18,6 +18,7 @@ from persona_platform.outlook.predict import HORIZONS_S, predict_outlook
 from persona_platform.outlook.state import current_state
 from persona_platform.personas.assignment import play
 from persona_platform.personas.learning import learn
+from persona_platform.personas.newcomers import Newcomers
 from persona_platform.utilization.slots import SHORTEST
 
 ORIGINS: Final = 24
@@ -61,7 +62,13 @@ def activations_foretold(
         return empty(ACTIVATION)
     learned = learn(past.needs, past.workloads, past.calendar, slot=slot, previous=None, seed=seed)
     model = fit_outlook(
-        learned.activations, learned.catalog.patterns, past.workloads, past.calendar, slot=slot, until=since, seed=seed
+        learned.activations.join(learned.catalog.patterns, on="workload_id", how="semi"),
+        learned.catalog.patterns,
+        past.workloads,
+        past.calendar,
+        slot=slot,
+        until=since,
+        seed=seed,
     )
     every = max(1, room // origins)
     every += 1 - every % 2
@@ -69,9 +76,10 @@ def activations_foretold(
     said = []
     for number, origin in enumerate(chosen):
         seen = played_until(learned.catalog, history, origin)
-        state = current_state(seen.activations, learned.catalog.patterns, origin, slot)
+        new = seen.newcomers or Newcomers.none()
+        state = current_state(seen.activations, new.known_as(learned.catalog.patterns), origin, slot)
         predicted = predict_outlook(
-            model, state, history.workloads, history.calendar, origin, longest, horizons=horizons
+            model, state, history.workloads, history.calendar, origin, longest, horizons=horizons, roles=new.roles
         )
         said.append(predicted.activations)
         if progress:

@@ -53,6 +53,7 @@ def lived(planned: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with dg.DagsterInstance.ephemeral() as instance:
         acting = Acting(Project(home), instance)
         acting.configure("max = 200", "max = 200\nbudget_day_total = 330.0")
+        acting.configure("[targets.data]\n", "[targets.data.limits]\ndead_band = 0.25\n")
         acting.configure("[targets.gpu]\n", '[targets.gpu.limits]\nmode = "propose"\n')
         acting.plan()
         plans = {}

@@ -21,6 +21,7 @@ from persona_platform.personas.record import REQUIREMENT_QUANTILES
 from persona_platform.personas.recurrence import intensity, intensity_interval
 from persona_platform.personas.requirement import alike, shares_with_intervals
 from persona_platform.personas.rhythm import MONTH, Begun, rhythm
+from persona_platform.personas.share import Share
 from persona_platform.personas.uplift import Steadiness, Stretch, need_uplifts
 
 HOUR, WEEK = 3_600, 168 * 3_600
@@ -289,7 +290,7 @@ def web():
 
 def test_a_record_knows_what_leads_what_goes_along_and_what_an_event_changes(web):
     frame, people, days, activity = web
-    found = learn(frame, people, days, slot=SLOT, previous=None, seed=0, activity=activity).catalog
+    found = learn([Share(frame, activity)], people, days, slot=SLOT, previous=None, seed=0).catalog
     active = next(p for p in found.personas if p.kind == "active" and len(p.members) == 6)
     assert [(lead.activity, lead.slots) for lead in active.leads] == [("requests", 1)]
     assert active.leads[0].correlation > 0.9
@@ -324,7 +325,7 @@ def test_learning_in_parts_is_learning_at_once(web):
     parts = frame.partition_by("workload_id", maintain_order=True)
     options = {"slot": SLOT, "previous": None, "seed": 0, "activity": activity}
     whole = learn(frame, people, days, **options)
-    pieces = learn((pl.concat(p) for p in (parts[:2], parts[2:5], parts[5:])), people, days, **options)
+    pieces = learn((Share(pl.concat(p)) for p in (parts[:2], parts[2:5], parts[5:])), people, days, **options)
     assert pieces.activations.equals(whole.activations)
     assert pieces.catalog.patterns.drop("features").equals(whole.catalog.patterns.drop("features"))
     for one, other in zip(pieces.catalog.personas, whole.catalog.personas, strict=True):
