@@ -10,7 +10,7 @@ from assets.inputs import learning_inputs, planning_inputs, when
 from assets.metadata import DATA_TEAM, picture, table
 from assets.raw import WORKLOADS
 from assets.warehouse import MARTS
-from persona_platform.personas.catalog import Catalog, catalog_frames, catalog_from_frames
+from persona_platform.personas.catalog import Catalog, catalog_frames, catalog_from_frames, catalog_to_succeed
 from persona_platform.personas.lineage import newest_refit
 from resources.project import ProjectResource
 from resources.storage import persona_database
@@ -40,7 +40,9 @@ def catalog(
     inputs = learning_inputs(project, context)
     frames = project.frames
     key = "personas/catalog"
-    previous = catalog_from_frames(frames.read_all(key)) if frames.has(key) else None
+    previous, unread = catalog_to_succeed(frames.read_all(key)) if frames.has(key) else (None, "")
+    if unread:
+        context.log.warning(f"Personas are found anew, under new ids. {unread}")
     learned = learn(
         inputs.shares,
         inputs.workloads,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import polars as pl
@@ -32,6 +32,8 @@ PATTERNS: Final[Schema] = {
 _RECORDS: Final[Schema] = {"persona_id": pl.String, "version": pl.Int64, "record": pl.Binary}
 _MEMBERS: Final[Schema] = {"persona_id": pl.String, "workload_id": pl.String, "record": pl.Binary}
 _HEAD: Final[Schema] = {"version": pl.Int64, "slot_us": pl.Int64, "last_id": pl.Int64}
+
+Stored = TypeVar("Stored", Persona, MemberRecord)
 
 
 @dataclass(frozen=True)
@@ -89,20 +91,49 @@ def catalog_from_frames(frames: dict[str, pl.DataFrame]) -> Catalog:
     missing = [name for name in names if name not in frames]
     if missing:
         raise InputError(f"The stored catalog lacks {', '.join(missing)}; refit the personas.")
-    head = conform(frames["head"], _HEAD, "the catalog's head")
-    if head.height != 1:
-        raise InputError(f"The stored catalog has {head.height} heads, not 1; refit the personas.")
-    version, slot_us, last_id = head.row(0)
+    version, slot, last_id = _head(frames["head"])
     return Catalog(
         version=version,
-        slot=timedelta(microseconds=slot_us),
-        personas=tuple(msgspec.msgpack.decode(r, type=Persona) for r in frames["personas"]["record"]),
+        slot=slot,
+        personas=_decoded(frames["personas"], _RECORDS, Persona),
         patterns=conform(frames["patterns"], PATTERNS, "the catalog's patterns"),
         levels=conform(frames["levels"], LEVELS, "the catalog's levels"),
         selection=conform(frames["selection"], SELECTION, "the catalog's selection"),
         last_id=last_id,
         lineage=conform(frames["lineage"], LINEAGE, "the catalog's lineage"),
         refits=conform(frames["refits"], REFITS, "the catalog's refits"),
-        members=tuple(msgspec.msgpack.decode(r, type=MemberRecord) for r in frames["members"]["record"]),
+        members=_decoded(frames["members"], _MEMBERS, MemberRecord),
         peers=conform(frames.get("peers", no_peers()), PEERS, "the catalog's peers"),
     )
+
+
+def catalog_to_succeed(frames: dict[str, pl.DataFrame]) -> tuple[Catalog, str]:
+    """The stored catalog as the one before a refit, and why hardly anything of it can be read ("" when all can).
+
+    A catalog of an older release is good for its version and its last id only: personas are found anew then, and no
+    id is given twice. Raises :class:`InputError` when not even these are there.
+    """
+    try:
+        return catalog_from_frames(frames), ""
+    except InputError as fault:
+        if "head" not in frames:
+            raise
+        version, slot, last_id = _head(frames["head"])
+        bare = Catalog(version, slot, (), empty(PATTERNS), empty(LEVELS), empty(SELECTION), last_id)
+        return bare, str(fault)
+
+
+def _head(head: pl.DataFrame) -> tuple[int, timedelta, int]:
+    row = conform(head, _HEAD, "the catalog's head")
+    if row.height != 1:
+        raise InputError(f"The stored catalog has {row.height} heads, not 1; refit the personas.")
+    version, slot_us, last_id = row.row(0)
+    return version, timedelta(microseconds=slot_us), last_id
+
+
+def _decoded(stored: pl.DataFrame, schema: Schema, kind: type[Stored]) -> tuple[Stored, ...]:
+    try:
+        records = conform(stored, schema, "the catalog's records")["record"]
+        return tuple(msgspec.msgpack.decode(record, type=kind) for record in records)
+    except msgspec.DecodeError as fault:
+        raise InputError(f"The stored catalog has records of another release ({fault}); refit the personas.") from fault

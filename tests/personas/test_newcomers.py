@@ -20,6 +20,7 @@ from persona_platform.personas.learning import learn
 from persona_platform.personas.newcomers import newcomer_quantiles
 from persona_platform.personas.peer_sums import gather_sums
 from persona_platform.personas.peers import PEERS, choose_peers, gather_peers, no_peers
+from persona_platform.personas.share import Share
 from persona_platform.personas.timeline import timeline
 
 DAYS = 28
@@ -235,7 +236,8 @@ def test_learned_in_parts_the_peers_are_the_same(groups):
     parts = frames_by(frame, *groups)
     assert sum(part.height for part in parts) == frame.height
     people, days = labelled(frame["workload_id"].unique().to_list()), calendar(DAYS + 1)
-    whole, parted = (learn(n, people, days, slot=SLOT, previous=None, seed=0) for n in (frame, parts))
+    shares = [Share(part) for part in parts]
+    whole, parted = (learn(n, people, days, slot=SLOT, previous=None, seed=0) for n in (frame, shares))
     assert whole.catalog.peers.equals(parted.catalog.peers)
     assert whole.catalog.patterns.equals(parted.catalog.patterns)
     assert whole.activations.equals(parted.activations)

@@ -312,8 +312,8 @@ def test_a_job_of_one_slot_is_led_and_not_opposed():
     cron = np.full(14 * DAY, 0.2)
     cron[::16] = 12.0
     frame = needs({"a": cron}, jobs={"a": np.append(cron[1:], 0.2)})
-    options = {"slot": SLOT, "previous": None, "seed": 0, "activity": frame.select("workload_id", "slot", "jobs")}
-    found = learn(frame.drop("jobs"), workloads(["a"]), calendar(14), **options).catalog
+    share = Share(frame.drop("jobs"), frame.select("workload_id", "slot", "jobs"))
+    found = learn([share], workloads(["a"]), calendar(14), slot=SLOT, previous=None, seed=0).catalog
     active = next(p for p in found.personas if p.kind == "active")
     assert [(lead.activity, lead.slots) for lead in active.leads] == [("jobs", 1)]
     assert active.leads[0].correlation > 0.9
@@ -323,9 +323,10 @@ def test_a_job_of_one_slot_is_led_and_not_opposed():
 def test_learning_in_parts_is_learning_at_once(web):
     frame, people, days, activity = web
     parts = frame.partition_by("workload_id", maintain_order=True)
-    options = {"slot": SLOT, "previous": None, "seed": 0, "activity": activity}
-    whole = learn(frame, people, days, **options)
-    pieces = learn((Share(pl.concat(p)) for p in (parts[:2], parts[2:5], parts[5:])), people, days, **options)
+    shares = (Share(pl.concat(p), activity) for p in (parts[:2], parts[2:5], parts[5:]))
+    whole, pieces = (
+        learn(n, people, days, slot=SLOT, previous=None, seed=0) for n in ([Share(frame, activity)], shares)
+    )
     assert pieces.activations.equals(whole.activations)
     assert pieces.catalog.patterns.drop("features").equals(whole.catalog.patterns.drop("features"))
     for one, other in zip(pieces.catalog.personas, whole.catalog.personas, strict=True):

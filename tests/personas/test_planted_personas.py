@@ -9,10 +9,11 @@ from planted_needs import DAY, SLOT, START, calendar, job, needs, workloads
 
 from persona_platform.calendars.days import calendar_days
 from persona_platform.calendars.slots import calendar_slots
+from persona_platform.errors import InputError
 from persona_platform.fleet import FleetSpec, generate
 from persona_platform.frames import TS
 from persona_platform.personas.assignment import play
-from persona_platform.personas.catalog import catalog_frames, catalog_from_frames
+from persona_platform.personas.catalog import catalog_frames, catalog_from_frames, catalog_to_succeed
 from persona_platform.personas.learning import learn
 
 SIZES = np.array([16, 16, 32, 16, 16])
@@ -97,6 +98,25 @@ def test_the_catalog_goes_to_frames_and_back_without_loss(catalog):
     for name in ("patterns", "levels", "selection"):
         assert getattr(back, name).equals(getattr(catalog, name))
     assert all(frames[n].equals(f) for n, f in catalog_frames(back).items())
+
+
+def test_a_catalog_of_another_release_is_succeeded_and_gives_no_id_twice(catalog):
+    frames = catalog_frames(catalog)
+    assert catalog_to_succeed(frames)[1] == ""
+    strange = frames["personas"].with_columns(record=pl.lit(b"\x81\xa1a\x01"))
+    for older, why in (
+        ({name: f for name, f in frames.items() if name != "lineage"}, "lacks lineage"),
+        ({**frames, "personas": strange}, "records of another release"),
+        ({**frames, "levels": frames["levels"].select("workload_id")}, "levels"),
+    ):
+        before, said = catalog_to_succeed(older)
+        assert why in said
+        series = planted()
+        later = learn(needs(series), workloads(series), calendar(28), slot=SLOT, previous=before, seed=0).catalog
+        assert later.version == catalog.version + 1
+        assert {p.persona_id for p in later.personas}.isdisjoint(p.persona_id for p in catalog.personas)
+    with pytest.raises(InputError, match="head"):
+        catalog_to_succeed({name: f for name, f in frames.items() if name != "head"})
 
 
 def test_ids_survive_more_data_and_are_never_given_twice(catalog):
