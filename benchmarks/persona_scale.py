@@ -279,7 +279,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workloads", type=int, nargs="+", default=[1000])
     parser.add_argument("--data", type=Path, default=Path(tempfile.gettempdir()) / "persona_scale")
-    parser.add_argument("--chunk", type=int, default=500, help="workloads whose slots are held at a time")
+    parser.add_argument("--chunk", type=int, default=200, help="workloads whose slots are held at a time")
     parser.add_argument("--json", type=Path, default=None)
     given = parser.parse_args()
     console, results, samples = Console(), {}, {}

@@ -74,11 +74,14 @@ def _runs(leveled: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def learn_short_runs(line: pl.DataFrame, levels: pl.DataFrame, slot: timedelta) -> pl.DataFrame:
-    """The levels with what is known of runs of one slot: where they come back, or that they are the habit."""
+def learn_short_runs(leveled: pl.DataFrame, levels: pl.DataFrame, slot: timedelta) -> pl.DataFrame:
+    """The levels with what is known of runs of one slot: where they come back, or that they are the habit.
+
+    ``leveled`` is a timeline :func:`with_levels`.
+    """
     per_day = max(1, round(timedelta(days=1) / slot))
-    runs = _runs(with_levels(line, levels)).filter("leveled")
-    days = line.group_by("workload_id").agg(days=pl.len() / per_day)
+    runs = _runs(leveled).filter("leveled")
+    days = leveled.group_by("workload_id").agg(days=pl.len() / per_day)
     short = runs.filter((pl.col("slots") == 1) & pl.col("inner"))
     counted = (
         pl.concat([short.with_columns(phase=(pl.col("phase") + d) % per_day) for d in (-1, 0, 1)])
@@ -114,12 +117,16 @@ def learn_short_runs(line: pl.DataFrame, levels: pl.DataFrame, slot: timedelta) 
 
 
 def cut(line: pl.DataFrame, levels: pl.DataFrame) -> pl.DataFrame:
-    """The timeline with ``x``, ``active``, ``leveled`` and ``episode`` (0, 1, ... over the whole frame).
+    """:func:`cut_leveled` of a timeline that has no levels yet."""
+    return cut_leveled(with_levels(line, levels), levels)
+
+
+def cut_leveled(leveled: pl.DataFrame, levels: pl.DataFrame) -> pl.DataFrame:
+    """A timeline :func:`with_levels`, with ``active``, and ``episode`` (0, 1, ... over the whole frame).
 
     Isolated runs of one slot are filled with what is around them, unless the levels know them as real, or the
     run touches the end or a gap: what has just started may be the beginning of something.
     """
-    leveled = with_levels(line, levels)
     runs = _runs(leveled).join(
         levels.select("workload_id", "short_phases", "keeps_short", "dip_phases"),
         on="workload_id",

@@ -12,7 +12,7 @@ from persona_platform.frames import OTHER, TS, need_columns
 from persona_platform.personas.assignment import activations_frame, meet
 from persona_platform.personas.catalog import PATTERNS, Catalog
 from persona_platform.personas.clustering import SELECTION, cluster
-from persona_platform.personas.cutting import cut, episodes, learn_short_runs
+from persona_platform.personas.cutting import cut_leveled, episodes, learn_short_runs, with_levels
 from persona_platform.personas.evidence import Evidence, gather_evidence, pattern_stands
 from persona_platform.personas.features import active_features, event_affinity, idle_features, occupancy, pattern_facts
 from persona_platform.personas.identity import identities
@@ -122,8 +122,7 @@ class _Seen:
 def _seen(share: Share, workloads: pl.DataFrame, calendar: pl.DataFrame, slot: timedelta) -> _Seen:
     needs = share.needs
     line = timeline(needs, workloads, calendar, slot)
-    levels = _useful_levels(line, learn_short_runs(line, learn_levels(line), slot))
-    slots = cut(line, levels)
+    levels, slots = _levelled(line, slot)
     found = episodes(slots, need_columns(needs), slot)
     shapes = _settled_shapes(found)
     slots, labelled = settled(slots, found, shapes, need_columns(needs), slot)
@@ -158,14 +157,24 @@ def _together(parts: list[_Seen]) -> _Seen:
     )
 
 
-def _useful_levels(line: pl.DataFrame, levels: pl.DataFrame) -> pl.DataFrame:
-    """The levels; a workload that by them never rests, or never does anything else, has one level only."""
-    both = cut(line, levels).group_by("workload_id").agg(both=pl.col("active").any() & ~pl.col("active").all())
-    joined = levels.join(both, on="workload_id", how="left", maintain_order="left")
+def _levelled(line: pl.DataFrame, slot: timedelta) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The levels of a timeline, and it cut by them.
+
+    A workload that by its levels never rests, or never does anything else, has one level only.
+    """
+    found = learn_levels(line)
+    leveled = with_levels(line, found)
+    levels = learn_short_runs(leveled, found, slot)
+    slots = cut_leveled(leveled, levels)
+    rests = slots.group_by("workload_id").agg(flat=pl.col("active").all() | ~pl.col("active").any())
+    flat = pl.col("workload_id").is_in(rests.filter("flat")["workload_id"].implode())
     one = pl.lit([], dtype=pl.List(pl.Float64))
-    return joined.with_columns(
-        pl.when("both").then(c).otherwise(one).alias(c) for c in ("thresholds", "bands", "centres")
-    ).drop("both")
+    levels = levels.with_columns(
+        pl.when(flat).then(one).otherwise(c).alias(c) for c in ("thresholds", "bands", "centres")
+    )
+    low = {"level": pl.lit(0, pl.UInt8), "leveled": pl.lit(value=False)}
+    leveled = leveled.with_columns(pl.when(flat).then(low[c]).otherwise(c).alias(c) for c in low)
+    return levels, cut_leveled(leveled, levels)
 
 
 def _settled_shapes(found: pl.DataFrame) -> pl.DataFrame:

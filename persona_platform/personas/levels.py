@@ -30,8 +30,6 @@ LEVELS: Final = {
 }
 
 MAX_LEVELS: Final = 4
-PREFERENCE: Final = 1000.0
-"""A later need must tell heights apart this much better than cpu to be used instead."""
 TRIFLE: Final = {"cpu_cores": 0.02, "gpus": 0.02, "mem_bytes": 32 * 2.0**20}
 """Amounts that nobody would provision for: a move from 0.002 to 0.007 cores is no step to another level."""
 HYSTERESIS: Final = 0.15
@@ -46,15 +44,16 @@ def learn_levels(line: pl.DataFrame) -> pl.DataFrame:
     if line.is_empty():
         return pl.DataFrame(schema=LEVELS)
     ids = line["workload_id"].unique(maintain_order=True)
-    best: dict[str, tuple[float, dict]] = {}
-    for position, need in enumerate(candidates):
-        handicap = 1.0 if position == 0 else PREFERENCE
-        for row in _levels_of(line, need):
-            name = row["workload_id"]
-            merit = row.pop("merit") / handicap
-            if name not in best or merit > best[name][0]:
-                best[name] = (merit, row)
-    rows = [best[name][1] if name in best else _steady(name, candidates) for name in ids]
+    found: dict[str, dict] = {}
+    left = line
+    for need in candidates:
+        for row in _levels_of(left, need):
+            if row["thresholds"] or row["workload_id"] not in found:
+                found[row["workload_id"]] = row
+        # The first need that tells heights apart is the one that is believed.
+        told = [name for name, row in found.items() if row["thresholds"]]
+        left = line.filter(~pl.col("workload_id").is_in(told))
+    rows = [found[name] if name in found else _steady(name, candidates) for name in ids]
     return pl.DataFrame(rows, schema=LEVELS)
 
 
@@ -89,7 +88,7 @@ def log_height(need: str, floor: pl.Expr, drift: pl.Expr, anchor: pl.Expr) -> pl
 
 
 def _levels_of(line: pl.DataFrame, need: str) -> list[dict]:
-    """The levels of each workload by one need, with how well it tells them apart as ``merit``."""
+    """The levels of each workload by one need."""
     read = line.select("workload_id", "slot", "tick", "stretch", need).drop_nulls(need)
     # 1 % of the 99th percentile: below it a need is as good as nothing, and logs of noise stay short.
     scale = read.group_by("workload_id", maintain_order=True).agg(
@@ -132,7 +131,6 @@ def _levels_of(line: pl.DataFrame, need: str) -> list[dict]:
             "bands": [HYSTERESIS * gap for gap in np.diff(cut.centres)],
             "centres": cut.centres,
             "step": row["step"] if steps else None,
-            "merit": cut.merit * (2.0 if steps else 1.0),
         }
         for row, cut, steps in zip(facts.iter_rows(named=True), cuts, stepwise, strict=True)
     ]
