@@ -128,4 +128,7 @@ def uplifts(spec: FleetSpec) -> pl.DataFrame:
             rows.append({"persona": play.persona, "event": play.timing.kind, "ratio": 1.0, "only": True})
         return rows
 
-    return pl.DataFrame([row for play in plays(spec).values() for row in of(play)])
+    rows = [row for play in plays(spec).values() for row in of(play)]
+    return pl.DataFrame(
+        rows, schema={"persona": pl.String, "event": pl.String, "ratio": pl.Float64, "only": pl.Boolean}
+    )

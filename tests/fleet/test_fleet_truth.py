@@ -11,6 +11,7 @@ import pytest
 from persona_platform.fleet import PERSONAS, FleetSpec, generate
 from persona_platform.fleet.clock import Clock
 from persona_platform.fleet.draws import Draws
+from persona_platform.fleet.truth import uplifts
 from persona_platform.fleet.weather import pull
 
 START = datetime(2026, 2, 16, tzinfo=UTC)
@@ -34,6 +35,12 @@ def fleet():
 def jobs():
     """Many nightly jobs, without noise."""
     return generate(replace(SPEC, archetypes=("nightly-batch", "dawn-batch"), workloads=40, **EXACT))
+
+
+def test_uplifts_are_a_frame_also_where_no_event_moves_anything():
+    found = [uplifts(replace(SPEC, seed=seed, drawn=2)) for seed in range(30)]
+    assert min(one.height for one in found) == 0
+    assert {tuple(one.schema.items()) for one in found} == {tuple(uplifts(SPEC).schema.items())}
 
 
 def local(frame, column="slot", zone="timezone"):

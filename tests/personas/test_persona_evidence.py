@@ -318,6 +318,7 @@ def test_a_job_of_one_slot_is_led_and_not_opposed():
     assert [(lead.activity, lead.slots) for lead in active.leads] == [("jobs", 1)]
     assert active.leads[0].correlation > 0.9
     assert active.recurrence.period_s == 4 * HOUR
+    assert active.variability == 0.0  # one slot tells nothing of what moves within
 
 
 def test_learning_in_parts_is_learning_at_once(web):
