@@ -40,11 +40,11 @@ from persona_platform.outlook.simulate import simulate
 from persona_platform.outlook.state import current_state
 from persona_platform.personas.assignment import play
 from persona_platform.personas.catalog import Catalog
-from persona_platform.personas.labels import LABELS, with_prefix
 from persona_platform.personas.learning import learn
-from persona_platform.personas.newcomers import newcomer_quantiles
-from persona_platform.personas.peers import no_peers
-from persona_platform.personas.places import marked_line
+from persona_platform.personas.newcomers.labels import LABELS, with_prefix
+from persona_platform.personas.newcomers.meeting import newcomer_quantiles
+from persona_platform.personas.newcomers.peers import no_peers
+from persona_platform.personas.newcomers.places import marked_line
 from persona_platform.personas.portrait import SLA
 
 SLOT = timedelta(minutes=15)

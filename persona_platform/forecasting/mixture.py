@@ -72,7 +72,7 @@ def mixture_demand(
     The activation that runs at the origin starts from the size last observed and forgets it at the pace at
     which the workload's sizes do. The window maximum of the last ``hold_slots - 1`` slots is over what is
     left of the path: simulate so many slots more where that matters. Targets of a pool without a simulated
-    workload have no rows. ``newcomers`` (newcomer_roles.SIZES) is what workloads without a history to draw from
+    workload have no rows. ``newcomers`` (newcomers.roles.SIZES) is what workloads without a history to draw from
     need. In ``expected`` the binding need is the one with the largest expected sum.
     """
     check_units(targets, units)

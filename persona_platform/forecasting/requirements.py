@@ -16,8 +16,8 @@ from persona_platform.forecasting.panel import Ints
 from persona_platform.forecasting.quantiles import Floats, at_levels
 from persona_platform.frames import OTHER, empty
 from persona_platform.personas.catalog import Catalog
-from persona_platform.personas.newcomer_roles import SIZES
-from persona_platform.personas.peer_sums import GRADES
+from persona_platform.personas.newcomers.peer_sums import GRADES
+from persona_platform.personas.newcomers.roles import SIZES
 from persona_platform.personas.record import REQUIREMENT_QUANTILES, Persona
 from persona_platform.sums import average
 

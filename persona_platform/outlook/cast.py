@@ -16,7 +16,7 @@ from persona_platform.outlook.grid import slot_number, slot_numbers
 from persona_platform.outlook.roster import RESTING, persona_index
 from persona_platform.outlook.state import STATE
 from persona_platform.outlook.tables import OutlookModel
-from persona_platform.personas.newcomer_roles import ROLES
+from persona_platform.personas.newcomers.roles import ROLES
 
 EMPTY = -1
 UNSEEN_PATTERN = -1

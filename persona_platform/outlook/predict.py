@@ -55,7 +55,7 @@ def predict_outlook(
         origin: Start of the first slot that was not read, aligned to the slot.
         slots: Slots in the horizon.
         horizons: Seconds within which activations are asked for.
-        roles: ROLES of the newcomers (personas.newcomer_roles); the outlook of one is the mean over its roles.
+        roles: ROLES of the newcomers (personas.newcomers.roles); the outlook of one is the mean over its roles.
 
     Raises:
         InputError: the calendar does not cover the horizon.

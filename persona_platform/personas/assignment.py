@@ -7,7 +7,7 @@ import polars as pl
 from persona_platform.frames import ACTIVATION_KEYS, MEMBERSHIP, OTHER, need_columns
 from persona_platform.personas.catalog import Catalog
 from persona_platform.personas.cutting import cut, episodes
-from persona_platform.personas.newcomers import Newcomers, meet_newcomers, strangers
+from persona_platform.personas.newcomers.meeting import Newcomers, meet_newcomers, strangers
 from persona_platform.personas.settling import settled
 from persona_platform.personas.shapes import SHAPES
 from persona_platform.personas.timeline import timeline
@@ -26,7 +26,7 @@ def play(needs: pl.DataFrame, workloads: pl.DataFrame, calendar: pl.DataFrame, c
     """What each workload played at each slot read, as the catalog's personas.
 
     A workload that the catalog does not know, or hardly knows, is a newcomer: it plays what its labels and
-    history make likely of the personas of its peers (newcomers.py); where the catalog has no peers, pattern 0,
+    history make likely of the personas of its peers (newcomers/); where the catalog has no peers, pattern 0,
     steady, of the persona OTHER. The newest activation is judged by its start, height and age so far, and may
     turn out otherwise later.
     """

@@ -13,8 +13,8 @@ from persona_platform.frames import Schema, conform, empty
 from persona_platform.personas.clustering import SELECTION
 from persona_platform.personas.levels import LEVELS
 from persona_platform.personas.lineage import LINEAGE, REFITS
-from persona_platform.personas.peer_tables import PeerTables, peer_tables
-from persona_platform.personas.peers import PEERS, no_peers
+from persona_platform.personas.newcomers.peer_tables import PeerTables, peer_tables
+from persona_platform.personas.newcomers.peers import PEERS, no_peers
 from persona_platform.personas.record import MemberRecord, Persona
 from persona_platform.personas.shapes import SHAPES
 

@@ -18,10 +18,10 @@ from persona_platform.personas.features import active_features, event_affinity, 
 from persona_platform.personas.identity import identities
 from persona_platform.personas.levels import learn_levels
 from persona_platform.personas.lineage import refit_row, remembered
-from persona_platform.personas.newcomers import grown_and_young
+from persona_platform.personas.newcomers.meeting import grown_and_young
+from persona_platform.personas.newcomers.peer_sums import PeerSums, gather_sums
+from persona_platform.personas.newcomers.peers import gather_peers
 from persona_platform.personas.patterns import first_patterns
-from persona_platform.personas.peer_sums import PeerSums, gather_sums
-from persona_platform.personas.peers import gather_peers
 from persona_platform.personas.portrait import portraits
 from persona_platform.personas.settling import settled
 from persona_platform.personas.shapes import fit_patterns, pattern_shapes

@@ -18,7 +18,7 @@ from persona_platform.outlook.predict import HORIZONS_S, predict_outlook
 from persona_platform.outlook.state import current_state
 from persona_platform.personas.assignment import play
 from persona_platform.personas.learning import learn
-from persona_platform.personas.newcomers import Newcomers
+from persona_platform.personas.newcomers.meeting import Newcomers
 from persona_platform.utilization.slots import SHORTEST
 
 ORIGINS: Final = 24

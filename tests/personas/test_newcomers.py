@@ -14,12 +14,12 @@ from persona_platform.outlook.simulate import simulate
 from persona_platform.outlook.state import current_state
 from persona_platform.personas.assignment import play
 from persona_platform.personas.catalog import catalog_frames, catalog_from_frames
-from persona_platform.personas.label_prior import label_prior
-from persona_platform.personas.labels import LABELS, with_prefix
 from persona_platform.personas.learning import learn
-from persona_platform.personas.newcomers import newcomer_quantiles
-from persona_platform.personas.peer_sums import gather_sums
-from persona_platform.personas.peers import PEERS, choose_peers, gather_peers, no_peers
+from persona_platform.personas.newcomers.label_prior import label_prior
+from persona_platform.personas.newcomers.labels import LABELS, with_prefix
+from persona_platform.personas.newcomers.meeting import newcomer_quantiles
+from persona_platform.personas.newcomers.peer_sums import gather_sums
+from persona_platform.personas.newcomers.peers import PEERS, choose_peers, gather_peers, no_peers
 from persona_platform.personas.share import Share
 from persona_platform.personas.timeline import timeline
 

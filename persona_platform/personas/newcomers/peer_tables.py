@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 
 from persona_platform.frames import OTHER, conform
-from persona_platform.personas.labels import LABELS
-from persona_platform.personas.peer_days import LAGS_H, REACHES_H, STRENGTHS, smooth_rate
-from persona_platform.personas.peer_sums import BIN, GRADES, SPREAD_BINS
-from persona_platform.personas.peers import PEERS
+from persona_platform.personas.newcomers.labels import LABELS
+from persona_platform.personas.newcomers.peer_days import LAGS_H, REACHES_H, STRENGTHS, smooth_rate
+from persona_platform.personas.newcomers.peer_sums import BIN, GRADES, SPREAD_BINS
+from persona_platform.personas.newcomers.peers import PEERS
 
 PARTS: Final = 5
 FELLOWS: Final = 0.3

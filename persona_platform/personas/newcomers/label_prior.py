@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from persona_platform.personas.peer_tables import PeerTables
+from persona_platform.personas.newcomers.peer_tables import PeerTables
 
 BEARERS: Final = 1.0
 """Peers that weigh as much as the fleet in how usual a label is in a kin."""

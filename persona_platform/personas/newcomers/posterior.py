@@ -12,9 +12,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from persona_platform.personas.peer_days import OTHER_DAY, around, bell
-from persona_platform.personas.peer_sums import BIN, SPREAD_BINS
-from persona_platform.personas.peer_tables import PeerTables
+from persona_platform.personas.newcomers.peer_days import OTHER_DAY, around, bell
+from persona_platform.personas.newcomers.peer_sums import BIN, SPREAD_BINS
+from persona_platform.personas.newcomers.peer_tables import PeerTables
 
 SHIFTS: Final = np.linspace(-2.5, 2.5, 11)
 """Common factors that are tried, in deviations."""

@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 
 from persona_platform.frames import NEEDS, Schema, empty
-from persona_platform.personas.labels import LABELS, with_prefix
-from persona_platform.personas.peer_days import Days, habit_scores, persistence_sums
-from persona_platform.personas.peer_sums import BIN, GRADES, SPREAD_BINS, PeerSums, floor_of
+from persona_platform.personas.newcomers.labels import LABELS, with_prefix
+from persona_platform.personas.newcomers.peer_days import Days, habit_scores, persistence_sums
+from persona_platform.personas.newcomers.peer_sums import BIN, GRADES, SPREAD_BINS, PeerSums, floor_of
 
 PEERS: Final[Schema] = {
     "workload_id": pl.String,

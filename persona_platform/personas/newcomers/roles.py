@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 
 from persona_platform.frames import ACTIVATION_KEYS, MEMBERSHIP, Schema, need_columns
-from persona_platform.personas.newcomer_demand import own_sizes, size_quantiles
-from persona_platform.personas.newcomer_posterior import Moments, Posterior
-from persona_platform.personas.peer_sums import GRADES
-from persona_platform.personas.peer_tables import PeerTables
+from persona_platform.personas.newcomers.demand import own_sizes, size_quantiles
+from persona_platform.personas.newcomers.peer_sums import GRADES
+from persona_platform.personas.newcomers.peer_tables import PeerTables
+from persona_platform.personas.newcomers.posterior import Moments, Posterior
 from persona_platform.personas.timeline import BRIDGED_SLOTS, microseconds, slot_end
 
 MOST_ROLES: Final = 4

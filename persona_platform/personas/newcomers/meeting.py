@@ -1,8 +1,8 @@
 """Newcomers: workloads that are too young to have levels and patterns of their own.
 
 From labels and the first hours read to a distribution over the fleet's personas, to what was played so far, and to
-what will be needed. How: label_prior.py (labels to peers), newcomer_posterior.py (history to peers, levels),
-newcomer_demand.py (peers to demand). Newcomers are met one after the other, each against all peers at once: some
+what will be needed. How: label_prior.py (labels to peers), posterior.py (history to peers, levels),
+demand.py (peers to demand). Newcomers are met one after the other, each against all peers at once: some
 10 ms for a day of history and 60 peers.
 """
 
@@ -15,11 +15,14 @@ import numpy as np
 import polars as pl
 
 from persona_platform.frames import ACTIVATION_KEYS, MEMBERSHIP, NEED_KEYS, TS, Schema, empty
-from persona_platform.personas.label_prior import label_prior
-from persona_platform.personas.labels import LABELS, with_prefix
-from persona_platform.personas.newcomer_demand import coming_chances, main_need_quantiles, own_sizes, size_quantiles
-from persona_platform.personas.newcomer_posterior import Moments, posterior
-from persona_platform.personas.newcomer_roles import (
+from persona_platform.personas.newcomers.demand import coming_chances, main_need_quantiles, own_sizes, size_quantiles
+from persona_platform.personas.newcomers.label_prior import label_prior
+from persona_platform.personas.newcomers.labels import LABELS, with_prefix
+from persona_platform.personas.newcomers.peer_tables import PeerTables
+from persona_platform.personas.newcomers.peers import YOUNG
+from persona_platform.personas.newcomers.places import marked_line
+from persona_platform.personas.newcomers.posterior import Moments, posterior
+from persona_platform.personas.newcomers.roles import (
     ROLES,
     SIZES,
     Met,
@@ -28,9 +31,6 @@ from persona_platform.personas.newcomer_roles import (
     played_membership,
     role_sizes,
 )
-from persona_platform.personas.peer_tables import PeerTables
-from persona_platform.personas.peers import YOUNG
-from persona_platform.personas.places import marked_line
 
 QUANTILES: Final[Schema] = {
     "workload_id": pl.String,

@@ -9,7 +9,10 @@ from typing import Final
 
 import numpy as np
 
-from persona_platform.personas.newcomer_posterior import (
+from persona_platform.personas.newcomers.peer_days import REACHES_H, lag_slots
+from persona_platform.personas.newcomers.peer_sums import BIN, GRADES
+from persona_platform.personas.newcomers.peer_tables import PeerTables
+from persona_platform.personas.newcomers.posterior import (
     LUMP,
     OWN_PROFILE,
     PROFILE_REACH_H,
@@ -19,9 +22,6 @@ from persona_platform.personas.newcomer_posterior import (
     clock_weights,
     usual_heights,
 )
-from persona_platform.personas.peer_days import REACHES_H, lag_slots
-from persona_platform.personas.peer_sums import BIN, GRADES
-from persona_platform.personas.peer_tables import PeerTables
 
 NOW_SLOTS: Final = 4
 """What was last read counts as what is played now when it is not older than so many slots."""

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from persona_platform.frames import NEEDS, Schema, need_columns
-from persona_platform.personas.places import with_marks
+from persona_platform.personas.newcomers.places import with_marks
 
 GRADES: Final = 16
 BIN: Final = np.log(2.0) / 10.0
