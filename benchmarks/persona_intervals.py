@@ -31,10 +31,10 @@ from persona_platform.fleet.stage import Stage
 from persona_platform.fleet.truth import membership
 from persona_platform.frames import TS, need_columns
 from persona_platform.personas.cutting import episodes
-from persona_platform.personas.evidence import gather_evidence
 from persona_platform.personas.identity import identities
 from persona_platform.personas.learning import learn
-from persona_platform.personas.portrait import portraits
+from persona_platform.personas.portrait.drawing import portraits
+from persona_platform.personas.portrait.evidence import gather_evidence
 from persona_platform.personas.record import REQUIREMENT_QUANTILES, Persona
 from persona_platform.personas.timeline import event_slots, timeline
 

@@ -45,7 +45,7 @@ from persona_platform.personas.newcomers.labels import LABELS, with_prefix
 from persona_platform.personas.newcomers.meeting import newcomer_quantiles
 from persona_platform.personas.newcomers.peers import no_peers
 from persona_platform.personas.newcomers.places import marked_line
-from persona_platform.personas.portrait import SLA
+from persona_platform.personas.portrait.drawing import SLA
 
 SLOT = timedelta(minutes=15)
 PER_DAY = 96

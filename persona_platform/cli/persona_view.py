@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from persona_platform.personas.naming import amount
+from persona_platform.personas.portrait.naming import amount
 from persona_platform.personas.record import REQUIREMENT_QUANTILES, Duration, Persona, Recurrence, Requirement
 from persona_platform.replay.numbers import lasting, number, percent, unit_of
 from persona_platform.replay.persona_words import (

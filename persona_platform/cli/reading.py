@@ -7,7 +7,7 @@ from functools import cached_property
 import polars as pl
 
 from persona_platform.personas.catalog import Catalog, catalog_from_frames
-from persona_platform.personas.naming import main_need
+from persona_platform.personas.portrait.naming import main_need
 from persona_platform.settings import Project, find_project
 from resources.frames import FrameStore
 from resources.named_files import read_newest

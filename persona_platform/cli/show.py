@@ -10,7 +10,7 @@ from persona_platform.cli.options import Duration, frame_table, json_option, out
 from persona_platform.cli.persona_view import duration_text
 from persona_platform.cli.reading import Snapshot
 from persona_platform.errors import InputError
-from persona_platform.personas.naming import amount
+from persona_platform.personas.portrait.naming import amount
 
 
 @click.command()

@@ -13,7 +13,6 @@ from persona_platform.personas.assignment import activations_frame, meet
 from persona_platform.personas.catalog import PATTERNS, Catalog
 from persona_platform.personas.clustering import SELECTION, cluster
 from persona_platform.personas.cutting import cut_leveled, episodes, learn_short_runs, with_levels
-from persona_platform.personas.evidence import Evidence, gather_evidence, pattern_stands
 from persona_platform.personas.features import active_features, event_affinity, idle_features, occupancy, pattern_facts
 from persona_platform.personas.identity import identities
 from persona_platform.personas.levels import learn_levels
@@ -22,7 +21,8 @@ from persona_platform.personas.newcomers.meeting import grown_and_young
 from persona_platform.personas.newcomers.peer_sums import PeerSums, gather_sums
 from persona_platform.personas.newcomers.peers import gather_peers
 from persona_platform.personas.patterns import first_patterns
-from persona_platform.personas.portrait import portraits
+from persona_platform.personas.portrait.drawing import portraits
+from persona_platform.personas.portrait.evidence import Evidence, gather_evidence, pattern_stands
 from persona_platform.personas.settling import settled
 from persona_platform.personas.shapes import fit_patterns, pattern_shapes
 from persona_platform.personas.share import Share

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from persona_platform.personas.naming import amount
+from persona_platform.personas.portrait.naming import amount
 from persona_platform.personas.record import Persona, Size
 from persona_platform.replay.chart_style import short
 from persona_platform.replay.numbers import count, likelihood, number, unit_of

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 from planted_needs import DAY, SLOT, START, calendar, job, needs, workloads
 from scipy.stats import norm
 
-from persona_platform.personas.amounts import NeedCounts, interval, mean, quantiles, survival
-from persona_platform.personas.complements import complements
-from persona_platform.personas.duration import band
-from persona_platform.personas.duration import survival as lasting
-from persona_platform.personas.histograms import STEP, amounts, bins, capped
 from persona_platform.personas.learning import learn
-from persona_platform.personas.motion import PLACES, shape
+from persona_platform.personas.portrait.amounts import NeedCounts, interval, mean, quantiles, survival
+from persona_platform.personas.portrait.complements import complements
+from persona_platform.personas.portrait.duration import band
+from persona_platform.personas.portrait.duration import survival as lasting
+from persona_platform.personas.portrait.histograms import STEP, amounts, bins, capped
+from persona_platform.personas.portrait.motion import PLACES, shape
+from persona_platform.personas.portrait.recurrence import intensity, intensity_interval
+from persona_platform.personas.portrait.requirement import alike, shares_with_intervals
+from persona_platform.personas.portrait.rhythm import MONTH, Begun, rhythm
+from persona_platform.personas.portrait.uplift import Steadiness, Stretch, need_uplifts
 from persona_platform.personas.record import REQUIREMENT_QUANTILES
-from persona_platform.personas.recurrence import intensity, intensity_interval
-from persona_platform.personas.requirement import alike, shares_with_intervals
-from persona_platform.personas.rhythm import MONTH, Begun, rhythm
 from persona_platform.personas.share import Share
-from persona_platform.personas.uplift import Steadiness, Stretch, need_uplifts
 
 HOUR, WEEK = 3_600, 168 * 3_600
 WITHIN = norm.ppf((np.arange(50) + 0.5) / 50)

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted_needs import SLOT, START, calendar, job, needs, workloads
 
-from persona_platform.personas.duration import duration, survival
 from persona_platform.personas.learning import learn
-from persona_platform.personas.naming import amount, how_long, unique
-from persona_platform.personas.recurrence import intensity
-from persona_platform.personas.requirement import GIB, activation_needs, on_ladder, size_table
+from persona_platform.personas.portrait.duration import duration, survival
+from persona_platform.personas.portrait.naming import amount, how_long, unique
+from persona_platform.personas.portrait.recurrence import intensity
+from persona_platform.personas.portrait.requirement import GIB, activation_needs, on_ladder, size_table
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from persona_platform.personas.naming import amount, main_need
-from persona_platform.personas.requirement import on_ladder
+from persona_platform.personas.portrait.naming import amount, main_need
+from persona_platform.personas.portrait.requirement import on_ladder
 
 GIB = 2.0**30
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from persona_platform.frames import ACTIVITIES, Schema
-from persona_platform.personas.placing import placed
+from persona_platform.personas.portrait.placing import placed
 from persona_platform.personas.record import Lead
 
 LAGS: Final = (-4, -3, -2, -1, 0, 1, 2, 3, 4)

@@ -13,12 +13,12 @@ import numpy as np
 import polars as pl
 
 from persona_platform.frames import NEEDS, need_columns
-from persona_platform.personas.histograms import HISTOGRAMS, capped, histogram
-from persona_platform.personas.leads import LEADS, lead_sums
-from persona_platform.personas.motion import profiles
-from persona_platform.personas.requirement import activation_needs
+from persona_platform.personas.portrait.histograms import HISTOGRAMS, capped, histogram
+from persona_platform.personas.portrait.leads import LEADS, lead_sums
+from persona_platform.personas.portrait.motion import profiles
+from persona_platform.personas.portrait.requirement import activation_needs
+from persona_platform.personas.portrait.uplift import event_states, residual_days
 from persona_platform.personas.timeline import slot_end
-from persona_platform.personas.uplift import event_states, residual_days
 from persona_platform.sums import average
 
 HOURS: Final = 168

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 
 from persona_platform.frames import NEEDS
-from persona_platform.personas.evidence import Evidence
-from persona_platform.personas.histograms import NOTHING, amounts
+from persona_platform.personas.portrait.evidence import Evidence
+from persona_platform.personas.portrait.histograms import NOTHING, amounts
 from persona_platform.personas.record import REQUIREMENT_QUANTILES, MemberRecord, Persona
 
 SERVED: Final = ("cpu_cores", "mem_bytes", "disk_bytes", "gpus", "requests", "jobs", "departures", "active_users")

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from persona_platform.frames import Schema
-from persona_platform.personas.placing import placed
+from persona_platform.personas.portrait.placing import placed
 
 HOURS: Final = 168
 TOUCHED: Final = 0.05

@@ -9,21 +9,21 @@ import numpy as np
 import polars as pl
 
 from persona_platform.frames import NEEDS
-from persona_platform.personas import amounts
-from persona_platform.personas.amounts import NeedCounts
-from persona_platform.personas.complements import complements
-from persona_platform.personas.duration import duration
-from persona_platform.personas.evidence import KEPT, Evidence
 from persona_platform.personas.identity import Identity
-from persona_platform.personas.leads import leads
-from persona_platform.personas.members import member_records
-from persona_platform.personas.motion import shape
-from persona_platform.personas.naming import Facts, describe, details, main_need, name, unique
+from persona_platform.personas.portrait import amounts
+from persona_platform.personas.portrait.amounts import NeedCounts
+from persona_platform.personas.portrait.complements import complements
+from persona_platform.personas.portrait.duration import duration
+from persona_platform.personas.portrait.evidence import KEPT, Evidence
+from persona_platform.personas.portrait.leads import leads
+from persona_platform.personas.portrait.members import member_records
+from persona_platform.personas.portrait.motion import shape
+from persona_platform.personas.portrait.naming import Facts, describe, details, main_need, name, unique
+from persona_platform.personas.portrait.recurrence import HOURS, event_uplifts, expected_starts, recurrence
+from persona_platform.personas.portrait.relations import relations
+from persona_platform.personas.portrait.requirement import size_table
+from persona_platform.personas.portrait.uplift import Steadiness, Stretch, need_uplifts, persona_days, usual_spread
 from persona_platform.personas.record import EventUplift, Member, MemberRecord, Persona, Requirement
-from persona_platform.personas.recurrence import HOURS, event_uplifts, expected_starts, recurrence
-from persona_platform.personas.relations import relations
-from persona_platform.personas.requirement import size_table
-from persona_platform.personas.uplift import Steadiness, Stretch, need_uplifts, persona_days, usual_spread
 
 SLA: Final = {"critical": 0.99, "standard": 0.95, "batch": 0.80}
 """Tiers, the most demanding first, and the quantile of demand that each is met at."""

@@ -5,9 +5,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from persona_platform.personas.portrait.rhythm import Begun, rhythm
+from persona_platform.personas.portrait.uplift import NeedUplift
 from persona_platform.personas.record import REQUIREMENT_QUANTILES, EventUplift, Recurrence
-from persona_platform.personas.rhythm import Begun, rhythm
-from persona_platform.personas.uplift import NeedUplift
 
 HOURS: Final = 168
 EVENT_PRIOR: Final = 4.0

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from persona_platform.personas.histograms import NOTHING, STEP, amounts
+from persona_platform.personas.portrait.histograms import NOTHING, STEP, amounts
 from persona_platform.personas.record import REQUIREMENT_QUANTILES
 
 DRAWS: Final = 400
