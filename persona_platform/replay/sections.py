@@ -100,9 +100,8 @@ def _comes_back(persona: Persona) -> str:
     if persona.kind != "active":
         return DASH
     often = f"every {lasting(between[1]).removeprefix('1 ')}" if len(between) > 1 else "seen once"
-    uplifts = [
-        f"{number(u.starts)} times as often at {u.kind.replace('_', ' ')}" for u in persona.recurrence.uplifts[:2]
-    ]
+    sure = [u for u in persona.recurrence.uplifts if not u.starts_low <= 1.0 <= u.starts_high]
+    uplifts = [f"{number(u.starts)} times as often at {u.kind.replace('_', ' ')}" for u in sure[:2]]
     return two_lines(often, "; ".join(uplifts)) if uplifts else text(often)
 
 

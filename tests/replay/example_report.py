@@ -92,7 +92,10 @@ def personas():
 
     nights = {(day, hour) for day in range(5) for hour in (2, 3)}
     days = {(day, hour) for day in range(5) for hour in (7, 8, 9)}
-    month_end = [EventUplift("month_end", 6.2, 3.1, 9.9, 1.0, 0.9, 1.1, 2, 12)]
+    month_end = [
+        EventUplift("campaign", 1.3, 0.7, 2.2, 1.0, 0.9, 1.1, 2, 12),
+        EventUplift("month_end", 6.2, 3.1, 9.9, 1.0, 0.9, 1.1, 2, 12),
+    ]
     nightly = [size(16.0, 32.0, 0.8), size(32.0, 64.0, 0.2)]
     office = [size(4.0, 8.0, 0.56), size(8.0, 8.0, 0.3), size(8.0, 16.0, 0.1), size(16.0, 16.0, 0.04)]
     backup = [size(2.0, 4.0, 1.0)]

@@ -88,6 +88,7 @@ def test_it_contains_the_numbers_that_it_was_given(data, html):
     assert "16 cores, 32 GiB memory  80 %" in page.replace("&ensp;", " ")
     assert "1 other size, together 4 %" in page
     assert "6.2 times as often at month end" in page
+    assert "times as often at campaign" not in page  # its interval says that nothing is known
     assert "58.2" in page  # expected members
     assert "> 99 %" in page.replace("&gt;", ">")
     top = data.plan.filter(target="storefront").sort("needed")["needed"][-1]
