@@ -40,7 +40,8 @@ END = datetime(2026, 11, 2, tzinfo=UTC)
 WEEK = timedelta(weeks=1)
 SLOT = timedelta(minutes=15)
 USUAL_SEEDS, DRAWN_SEEDS = 201, 301
-TRACES = ("bitbrains_faststorage_1h", "crane_series", "nab_aws", "nyc_flights_weather", "smd_machines")
+TRACES = ("bitbrains_faststorage_1h", "nyc_flights_weather", "smd_machines")
+"""Those with many series of the same time."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def shown(rows: list[Row], title: str) -> Table:
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fleets", type=int, default=20, help="of each kind")
+    parser.add_argument("--fleets", type=int, default=20, help="of each kind; 0: only traces")
     parser.add_argument("--workloads", type=int, default=160)
     parser.add_argument("--seed", type=int, default=None, help="the first seed of both kinds, for tuning")
     parser.add_argument("--traces", type=Path, default=None)
@@ -190,6 +191,8 @@ def main() -> None:
     given = parser.parse_args()
     console, found = Console(), {}
     for title, drawn in (("usual archetypes", False), ("archetypes drawn at random", True)):
+        if not given.fleets:
+            break
         first = given.seed if given.seed is not None else DRAWN_SEEDS if drawn else USUAL_SEEDS
         rows = [
             judged(f"seed {seed}", fleet(seed, drawn=drawn, workloads=given.workloads))
