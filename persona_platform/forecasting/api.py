@@ -1,11 +1,10 @@
 """Forecasts of any series from Python: a history frame in, quantiles of every later step out.
 
-The method is the plain average of two that are learned from the history itself: a gradient-boosted quantile
-model over all series, and for each series the better of persistence and seasonal naive with the quantiles of
-its past errors.
+Several ways of forecasting are learned from the history itself and averaged (blend.py), with weights that the history's
+last part gave them when they were learned from the rest.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -13,18 +12,29 @@ import numpy as np
 import polars as pl
 
 from persona_platform.errors import InputError
+from persona_platform.forecasting.blend import (
+    Members,
+    Weights,
+    blended,
+    enough,
+    fit_members,
+    held_out,
+    learn_weights,
+    plain_weights,
+)
 from persona_platform.forecasting.features import Past, Rows
-from persona_platform.forecasting.gradient import GradientModel, fit_gradient, gradient_quantiles
 from persona_platform.forecasting.influences import Influences, influences
-from persona_platform.forecasting.naive import ErrorTables, error_tables, naive_quantiles, with_unknown
-from persona_platform.forecasting.panel import panel_from_history
+from persona_platform.forecasting.panel import Panel, panel_from_history
 from persona_platform.forecasting.phases import DayFacts, day_facts, event_kinds, natural_periods, one_zone
-from persona_platform.forecasting.quantiles import LEVELS, Floats, at_levels
+from persona_platform.forecasting.quantiles import Floats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _FARTHEST: Final = 720  # steps ahead that are learned one by one; later ones take the last
+_LEARNED: Final = 0.7  # share of the history from which the ways are learned that are weighed on the rest
+_HELD_OUT: Final = 12_000  # targets that they are weighed on
+_FEWEST: Final = 100
 
 
 @dataclass(frozen=True)
@@ -35,8 +45,9 @@ class Forecaster:
     zone: str
     facts: DayFacts
     influences: Influences
-    gradient: GradientModel
-    errors: ErrorTables
+    periods: tuple[int, ...]
+    members: Members
+    weights: Weights
 
     def quantiles(self, history: pl.DataFrame, horizon: int, quantiles: "Sequence[float]") -> pl.DataFrame:
         """Quantiles of the `horizon` steps after each series' own last ts.
@@ -56,13 +67,11 @@ class Forecaster:
         """
         levels = _checked(horizon, quantiles)
         panel = panel_from_history(history, self.step, self.zone)
-        past = Past(panel, self.gradient.periods, self.facts, self.influences)
+        past = Past(panel, self.periods, self.facts, self.influences)
         count = len(panel.ids)
         series, ahead = np.repeat(np.arange(count), horizon), np.tile(np.arange(1, horizon + 1), count)
         rows = Rows(series, panel.lengths[series] - 1, ahead)
-        errors = with_unknown(self.errors, past)
-        learned = at_levels(gradient_quantiles(self.gradient, past, rows), LEVELS, levels)
-        values = (learned + naive_quantiles(errors, past, rows, errors.best, levels)) / 2
+        values = blended(self.members, self.weights, past, rows, levels)
         lowest = np.full(count, np.inf)
         np.fmin.at(lowest, panel.owner(), panel.values)
         values = np.where((lowest >= 0)[series][:, None], np.maximum(values, 0.0), values)
@@ -97,8 +106,36 @@ def fit_forecaster(
     past = Past(panel, natural_periods(step), facts, influences(covariates))
     # Never farther than a third of the longest history: beyond it there are hardly two origins to learn from.
     farthest = int(np.clip(int(panel.lengths.max()) // 3, 1, _FARTHEST))
-    gradient = fit_gradient(past, farthest, seed=seed)
-    return Forecaster(step, zone, facts, past.influences, gradient, error_tables(past, farthest))
+    members = fit_members(past, farthest, large=enough(past), seed=seed)
+    return Forecaster(
+        step, zone, facts, past.influences, past.periods, members, _weights(past, farthest, members, seed)
+    )
+
+
+def _weights(past: Past, farthest: int, members: Members, seed: int) -> Weights:
+    """Weights from the last part of the history, forecast by ways that were learned from the rest."""
+    panel = past.panel
+    if not enough(past):
+        return plain_weights(members)
+    early = replace(past, panel=panel.before((panel.lengths * _LEARNED).astype(np.int64)))
+    reach = min(farthest, max(1, int(early.panel.lengths.max()) // 3))
+    rows = held_out(replace(past, causal=True), _LEARNED, farthest, _HELD_OUT, seed)
+    trial = fit_members(early, reach, large=True, seed=seed)
+    said = trial.quantiles(replace(past, causal=True), rows)
+    actual = panel.at(past.maxima, rows.series, rows.target)
+    told = np.isfinite(said).all(axis=(1, 2)) & np.isfinite(actual)
+    if told.sum() < _FEWEST:
+        return plain_weights(members)
+    kept = Rows(rows.series[told], rows.origin[told], rows.ahead[told])
+    return learn_weights(said[told], actual[told], kept, panel.ids, _sizes(panel))
+
+
+def _sizes(panel: Panel) -> Floats:
+    """Mean absolute reading of each series, 1 where it is nothing."""
+    known = ~np.isnan(panel.values)
+    total = np.bincount(panel.owner()[known], np.abs(panel.values[known]), minlength=len(panel.ids))
+    mean = total / np.maximum(np.bincount(panel.owner()[known], minlength=len(panel.ids)), 1)
+    return np.where(mean > 0, mean, 1.0)
 
 
 def forecast_quantiles(

@@ -6,6 +6,7 @@ a feature. What is boosted is the distance from the base line, measured by the y
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -30,7 +31,7 @@ MOST_THREADS: Final = 2
 
 # Small trees and few of them: origins overlap, so 40,000 rows hold far fewer independent ones. 15 leaves and
 # 100 rounds gained 5 % on smooth series and lost 15 % on pools of unlike workloads.
-_BOOSTING: Final = {"max_iter": 60, "learning_rate": 0.05, "max_leaf_nodes": 6, "min_samples_leaf": 200}
+BOOSTING: Final = {"max_iter": 60, "learning_rate": 0.05, "max_leaf_nodes": 6, "min_samples_leaf": 200}
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,19 @@ class GradientModel:
     spread: Spread
     line: BaseLine
     telling: Ints  # columns of the features that differ between rows
+    levels: tuple[float, ...]
     boosters: tuple[Any, ...]  # one per level: a fitted HistGradientBoostingRegressor, or Flat; or none at all
 
 
-def fit_gradient(past: Past, max_ahead: int, *, seed: int, rows: int = ROWS) -> GradientModel:
+def fit_gradient(
+    past: Past,
+    max_ahead: int,
+    *,
+    seed: int,
+    rows: int = ROWS,
+    levels: tuple[float, ...] = LEVELS,
+    boosting: Mapping[str, Any] = BOOSTING,
+) -> GradientModel:
     """A model trained on everything in `past`, for targets up to `max_ahead` steps ahead."""
     spread = error_spread(past, lead_grid(max_ahead))
     sampled = in_use(past, sample_rows(past, max_ahead, min(rows, _ROWS_PER_READING * past.panel.values.size), seed))
@@ -58,12 +68,12 @@ def fit_gradient(past: Past, max_ahead: int, *, seed: int, rows: int = ROWS) -> 
     goal = (moves - line.of(past, sampled, features, spread)) / yard
     telling = _telling(features)
     # One row or one value is no ground for a quantile: the base line stands alone.
-    boosters = _boost(features[:, telling], goal, seed) if goal.size > 1 and telling.size else ()
-    return GradientModel(past.panel.ids, past.periods, max_ahead, spread, line, telling, boosters)
+    boosters = _boost(features[:, telling], goal, seed, levels, boosting) if goal.size > 1 and telling.size else ()
+    return GradientModel(past.panel.ids, past.periods, max_ahead, spread, line, telling, levels, boosters)
 
 
 def gradient_quantiles(model: GradientModel, past: Past, rows: Rows) -> Floats:
-    """Quantiles (rows, LEVELS), in order, in the unit of the values; NaN where a series was not read yet.
+    """Quantiles (rows, the model's levels), in order, in the unit of the values; NaN where a series was not read yet.
 
     A series that the model was not trained on takes the pooled tables, with the spread of its own past.
     """
@@ -77,7 +87,9 @@ def gradient_quantiles(model: GradientModel, past: Past, rows: Rows) -> Floats:
         with _thread_pools().limit(limits=_free_threads(), user_api="openmp"):
             raw = [booster.predict(features[:, model.telling]) for booster in model.boosters]
         move = move + spread.of(near.series, near.ahead)[:, None] * np.column_stack(raw)
-    return np.sort(newest[:, None] + level[:, None] * np.broadcast_to(move, (rows.series.size, len(LEVELS))), axis=1)
+    return np.sort(
+        newest[:, None] + level[:, None] * np.broadcast_to(move, (rows.series.size, len(model.levels))), axis=1
+    )
 
 
 def sample_rows(past: Past, max_ahead: int, count: int, seed: int) -> Rows:
@@ -129,9 +141,11 @@ def _telling(features: Floats) -> Ints:
     return np.flatnonzero(low < high)
 
 
-def _boost(features: Floats, goal: Floats, seed: int) -> tuple[Any, ...]:
-    if goal.size < 2 * _BOOSTING["min_samples_leaf"]:
-        return tuple(Flat(float(value)) for value in sorted_quantiles(np.sort(goal), LEVELS))
+def _boost(
+    features: Floats, goal: Floats, seed: int, levels: tuple[float, ...], boosting: Mapping[str, Any]
+) -> tuple[Any, ...]:
+    if goal.size < 2 * boosting["min_samples_leaf"]:
+        return tuple(Flat(float(value)) for value in sorted_quantiles(np.sort(goal), levels))
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     with _thread_pools().limit(limits=_free_threads(), user_api="openmp"):
@@ -141,9 +155,9 @@ def _boost(features: Floats, goal: Floats, seed: int) -> tuple[Any, ...]:
                 quantile=level,
                 early_stopping=False,  # pyright: ignore[reportArgumentType] (inferred from the default "auto")
                 random_state=seed,
-                **_BOOSTING,
+                **boosting,
             ).fit(features, goal)
-            for level in LEVELS
+            for level in levels
         )
 
 

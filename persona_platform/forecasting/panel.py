@@ -6,7 +6,7 @@ statistics) is here; what is learned is not.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, overload
 
@@ -61,6 +61,16 @@ class Panel:
     def positions(self) -> Ints:
         """The position of each entry of `values` within its series."""
         return np.arange(self.values.size) - np.repeat(self.offsets[:-1], self.lengths)
+
+    def before(self, lengths: Ints) -> "Panel":
+        """The first positions of each series, as many as asked for, at least one."""
+        kept = np.clip(lengths, 1, self.lengths)
+        return replace(
+            self,
+            values=self.values[self.positions() < np.repeat(kept, self.lengths)],
+            offsets=np.concatenate([[0], np.cumsum(kept)]).astype(np.int64),
+            last_us=self.times(np.arange(len(self.ids)), kept - 1),
+        )
 
 
 def make_panel(

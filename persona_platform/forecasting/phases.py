@@ -27,11 +27,14 @@ _MAX_KINDS: Final = 8  # event kinds that become features, the most frequent fir
 def natural_periods(step: timedelta) -> tuple[int, ...]:
     """The periods, in steps, at which series of this step usually repeat, shortest first.
 
-    Day and week below half a day; week below a week; year for longer steps. Never shorter than two steps.
+    Hour, day and week up to a minute; day and week below half a day; week below a week; year for longer steps.
+    Never shorter than two steps.
     """
     seconds = step.total_seconds()
     day = 86_400.0
-    if seconds <= day / 2:
+    if seconds <= 60:
+        lengths = (3600.0, day, 7 * day)
+    elif seconds <= day / 2:
         lengths = (day, 7 * day)
     elif seconds <= 3 * day:
         lengths = (7 * day,)
