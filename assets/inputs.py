@@ -61,27 +61,30 @@ class LearningInputs:
     slot: timedelta
 
 
-def learning_inputs(project: ProjectResource, context: Any) -> LearningInputs:
-    """The look-back of the current run; ``shares`` raise :class:`InputError` when nothing in it says what is needed."""
+def learning_inputs(project: ProjectResource, context: Any, most: int = SHARE) -> LearningInputs:
+    """The look-back of the current run, by ``most`` workloads at a time.
+
+    ``shares`` raise :class:`InputError` when nothing in it says what is needed.
+    """
     moment = project.moment(context)
     since = moment.origin - project.settings().planning.lookback
     return LearningInputs(
         origin=moment.origin,
-        shares=_shares(project, since, moment.origin),
+        shares=_shares(project, since, moment.origin, most),
         workloads=project.workloads(),
         calendar=read_mart(project.project.marts, "calendar_per_slot", since=since, until=moment.origin),
         slot=project.slot(),
     )
 
 
-def _shares(project: ProjectResource, since: datetime, until: datetime) -> Iterator[Share]:
+def _shares(project: ProjectResource, since: datetime, until: datetime, most: int) -> Iterator[Share]:
     marts = {name: scan_mart(project.project.marts, name, since, until) for name in ("usage_per_slot", MOVES)}
     named = pl.concat([mart.select("workload_id") for mart in marts.values()]).unique().collect(engine="streaming")
     ids = named["workload_id"].sort().to_list()
     read = False
-    for first in range(0, len(ids), SHARE):
+    for first in range(0, len(ids), most):
         # Marts are sorted by workload within a day, so a range skips what is not of it.
-        last = min(first + SHARE, len(ids)) - 1
+        last = min(first + most, len(ids)) - 1
         these = pl.col("workload_id").is_between(pl.lit(ids[first]), pl.lit(ids[last]))
         usage, activity = (mart.filter(these).collect() for mart in marts.values())
         needs = needs_per_slot(usage, activity)

@@ -6,7 +6,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-import assets.inputs
 from assets.inputs import learning_inputs, planning_inputs
 from persona_platform.errors import InputError
 from persona_platform.frames import WORKLOADS, empty
@@ -48,11 +47,8 @@ def test_the_metrics_that_are_there_are_named_with_the_fix(
 
 
 @pytest.mark.parametrize("most", [1, 2, 500])
-def test_a_refit_reads_the_fleet_in_shares_that_are_whole_and_have_no_workload_twice(
-    tmp_path: Path, most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refit_reads_the_fleet_in_shares_that_are_whole_and_have_no_workload_twice(tmp_path: Path, most: int) -> None:
     made = project(tmp_path, "cpu_cores")
-    monkeypatch.setattr(assets.inputs, "SHARE", most)
     slots = pl.datetime_range(NEWEST - timedelta(days=2), NEWEST, "1h", closed="left", eager=True)
     ids = pl.Series(["b", "a", "c-1", "only requests", "gone"], dtype=pl.String)
     both = ids.to_frame("workload_id").join(slots.to_frame("slot"), how="cross").sort("workload_id", "slot")
@@ -70,7 +66,7 @@ def test_a_refit_reads_the_fleet_in_shares_that_are_whole_and_have_no_workload_t
             path = marts / name / f"day={day}" / "part.parquet"
             path.parent.mkdir(parents=True)
             part.write_parquet(path)
-    shares = list(learning_inputs(made, None).shares)
+    shares = list(learning_inputs(made, None, most).shares)
     read = [set(share.needs["workload_id"]) for share in shares]
     assert max(len(one) for one in read) <= most
     assert sorted(name for one in read for name in one) == ["a", "b", "c-1", "only requests"]

@@ -73,7 +73,8 @@ def grown_and_young(needs: pl.DataFrame, slot: timedelta) -> tuple[pl.DataFrame,
     young = read.filter(pl.col("slots") * slot < YOUNG)
     if young.is_empty():
         return needs, needs.clear()
-    return tuple(needs.join(young, on="workload_id", how=how, maintain_order="left") for how in ("anti", "semi"))  # type: ignore[return-value]
+    grown = needs.join(young, on="workload_id", how="anti", maintain_order="left")
+    return grown, needs.join(young, on="workload_id", how="semi", maintain_order="left")
 
 
 def strangers(needs: pl.DataFrame, patterns: pl.DataFrame) -> list[str]:
