@@ -33,10 +33,9 @@ def model(
 ) -> dg.MaterializeResult[dict[str, pl.DataFrame]]:
     """Fits the hazards on the activations before the origin."""
     inputs = planning_inputs(project, context)
-    patterns = current_catalog(project).patterns
     fitted = fit_outlook(
-        activations.join(patterns, on="workload_id", how="semi"),  # newcomers play by the personas' priors
-        patterns,
+        activations,
+        current_catalog(project).patterns,
         inputs.workloads,
         inputs.calendar,
         slot=inputs.slot,

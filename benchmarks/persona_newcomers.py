@@ -105,8 +105,8 @@ def scene(seed: int, workloads: int, *, few_labels: bool, drawn: int | None = No
         people["timezone"].unique(), start - timedelta(days=1), END + timedelta(days=2), SLOT,
         events=fleet.events, countries=["US", "DE", "IN"],
     )  # fmt: skip
-    drawn = np.random.default_rng(seed).choice(people.height, round(0.3 * people.height), replace=False)
-    young = people["workload_id"].gather(np.sort(drawn)).to_list()
+    chosen = np.random.default_rng(seed).choice(people.height, round(0.3 * people.height), replace=False)
+    young = people["workload_id"].gather(np.sort(chosen)).to_list()
     until = start + timedelta(days=KNOWN_DAYS)
     known = needs.filter(~pl.col("workload_id").is_in(young) & (pl.col("slot") < until))
     learned = learn(known, people, year, slot=SLOT, previous=None, seed=0)

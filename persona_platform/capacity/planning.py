@@ -99,7 +99,7 @@ def fit_models(history: History, sizing: Sizing, *, until: datetime, previous: C
     past = history.before(until)
     learned = learn(past.needs, past.workloads, past.calendar, slot=past.slot, previous=previous, seed=seed)
     outlook = fit_outlook(
-        learned.activations.join(learned.catalog.patterns, on="workload_id", how="semi"),
+        learned.activations,
         learned.catalog.patterns,
         past.workloads,
         past.calendar,

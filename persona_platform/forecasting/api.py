@@ -24,7 +24,7 @@ from persona_platform.forecasting.blend import (
 )
 from persona_platform.forecasting.features import Past, Rows
 from persona_platform.forecasting.influences import Influences, influences
-from persona_platform.forecasting.panel import Panel, panel_from_history
+from persona_platform.forecasting.panel import panel_from_history
 from persona_platform.forecasting.phases import DayFacts, day_facts, event_kinds, natural_periods, one_zone
 from persona_platform.forecasting.quantiles import Floats
 
@@ -127,15 +127,8 @@ def _weights(past: Past, farthest: int, members: Members, seed: int) -> Weights:
     if told.sum() < _FEWEST:
         return plain_weights(members)
     kept = Rows(rows.series[told], rows.origin[told], rows.ahead[told])
-    return learn_weights(said[told], actual[told], kept, panel.ids, _sizes(panel))
-
-
-def _sizes(panel: Panel) -> Floats:
-    """Mean absolute reading of each series, 1 where it is nothing."""
-    known = ~np.isnan(panel.values)
-    total = np.bincount(panel.owner()[known], np.abs(panel.values[known]), minlength=len(panel.ids))
-    mean = total / np.maximum(np.bincount(panel.owner()[known], minlength=len(panel.ids)), 1)
-    return np.where(mean > 0, mean, 1.0)
+    sizes = panel.sizes()
+    return learn_weights(said[told], actual[told], kept, panel.ids, np.where(sizes > 0, sizes, 1.0))
 
 
 def forecast_quantiles(

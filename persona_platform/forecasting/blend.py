@@ -139,7 +139,7 @@ def _descend(said: Floats, actual: Floats, start: Floats, rounds: int) -> Floats
 
 
 def held_out(past: Past, first: float, farthest: int, count: int, seed: int) -> Rows:
-    """Rows whose targets lie after the ``first`` share of each series, and whose origins are not long before."""
+    """Rows from origins after the ``first`` share of each series, unseen by what was learned from that share."""
     rows = sample_rows(past, farthest, 4 * count, seed)
     edge = (past.panel.lengths * first).astype(np.int64)[rows.series]
     kept = np.flatnonzero(rows.origin >= edge - 1)[:count]

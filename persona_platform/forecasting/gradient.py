@@ -117,11 +117,7 @@ def in_use(past: Past, rows: Rows) -> Rows:
     rows of flights, which begin at night, took the 0.99 quantile to 10,000 times the largest reading.
     """
     panel = past.panel
-    known = ~np.isnan(panel.values)
-    owner, count = panel.owner(), len(panel.ids)
-    total = np.bincount(owner[known], np.abs(panel.values[known]), minlength=count)
-    size = total / np.maximum(np.bincount(owner[known], minlength=count), 1)
-    begun = panel.at(past.level, rows.series, rows.origin) > _IDLE * size[rows.series]
+    begun = panel.at(past.level, rows.series, rows.origin) > _IDLE * panel.sizes()[rows.series]
     kept = begun if begun.any() else np.ones_like(begun)
     return Rows(rows.series[kept], rows.origin[kept], rows.ahead[kept])
 

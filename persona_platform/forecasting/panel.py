@@ -62,6 +62,13 @@ class Panel:
         """The position of each entry of `values` within its series."""
         return np.arange(self.values.size) - np.repeat(self.offsets[:-1], self.lengths)
 
+    def sizes(self) -> Floats:
+        """Mean absolute reading of each series; 0 where nothing was read."""
+        known = ~np.isnan(self.values)
+        owner, count = self.owner()[known], len(self.ids)
+        total = np.bincount(owner, np.abs(self.values[known]), minlength=count)
+        return total / np.maximum(np.bincount(owner, minlength=count), 1)
+
     def before(self, lengths: Ints) -> "Panel":
         """The first positions of each series, as many as asked for, at least one."""
         kept = np.clip(lengths, 1, self.lengths)

@@ -58,7 +58,8 @@ def fit_outlook(
     """Learn hazards from the activations before ``until``.
 
     Args:
-        activations: ACTIVATION_KEYS and more; every read slot of a workload in one activation.
+        activations: ACTIVATION_KEYS and more; every read slot of a workload in one activation. Those of workloads
+            without patterns (newcomers, which play by the personas' priors) teach nothing.
         patterns: workload_id, pattern, kind, persona_id, probability; patterns without activations are
             newcomers and play by their persona's prior.
         workloads: WORKLOADS; a workload that it lacks is taken to live in UTC.
@@ -70,6 +71,7 @@ def fit_outlook(
     Raises:
         InputError: the calendar lacks a zone, or covers none of the activations.
     """
+    activations = activations.join(patterns, on="workload_id", how="semi", maintain_order="left")
     roll = roster(activations, patterns)
     grid = calendar_grid(calendar, slot)
     zone = grid.zone_index(zones_of(roll.workload_ids, workloads))

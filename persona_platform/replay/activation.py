@@ -62,7 +62,7 @@ def activations_foretold(
         return empty(ACTIVATION)
     learned = learn(past.needs, past.workloads, past.calendar, slot=slot, previous=None, seed=seed)
     model = fit_outlook(
-        learned.activations.join(learned.catalog.patterns, on="workload_id", how="semi"),
+        learned.activations,
         learned.catalog.patterns,
         past.workloads,
         past.calendar,
